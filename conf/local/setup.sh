@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# Makes what the local line needs beside the code, each part once and again only when its list changes:
+#   venv     .venv  Python with the pins of requirements.txt
+#   jars     .jars  the jars of ivy.xml that Spark's own jars folder lacks
+#   classes  .jars  the archive of loaded classes that halves the start of the JVM (a run works without it)
+# Called by `make` and by the first ./spark-submit.sh. A killed run leaves nothing that looks finished.
+set -euo pipefail
+
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+root="$(cd "$here/../.." && pwd)"
+venv="$root/.venv"
+jars="$root/.jars"
+
+say() { printf 'tallymark: %s\n' "$*" >&2; }
+fail() { say "$@"; exit 2; }
+
+# Two first starts at once must not write the same folder; where flock is unknown (macOS) they are on their own.
+lock() {
+  mkdir -p "$jars"
+  exec 9>"$jars/setup.lock"
+  if command -v flock >/dev/null; then flock 9; fi
+}
+
+find_python() {
+  local name
+  for name in ${PYTHON:+"$PYTHON"} python3.11 python3.12 python3.10 python3 python; do
+    # Run, not looked up: a version manager puts names on the path that answer "not installed".
+    if "$name" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1; then
+      command -v "$name"
+      return
+    fi
+  done
+  fail "needs Python 3.10, 3.11 or 3.12; found $(python3 -V 2>/dev/null || echo none). Install one, or name it: PYTHON=/path/to/python3.11"
+}
+
+make_venv() {
+  cmp -s "$root/requirements.txt" "$venv/requirements.txt" && return
+  lock
+  cmp -s "$root/requirements.txt" "$venv/requirements.txt" && return
+  local python log
+  python="$(find_python)"
+  log="$jars/venv.log"
+  say "making .venv with $("$python" -V), once; this takes some minutes"
+  rm -rf "$venv"
+  if ! "$python" -m venv "$venv" >"$log" 2>&1; then
+    rm -rf "$venv"
+    fail "$python cannot make a virtual environment; on Debian or Ubuntu: apt-get install -y python3-venv"
+  fi
+  if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$root/requirements.txt" \
+    >"$log" 2>&1; then
+    tail -n 5 "$log" >&2
+    fail "pip could not install requirements.txt; the whole log: $log"
+  fi
+  # Spark puts three archives of many thousand entries before everything else on the path of its Python workers and
+  # has them read again in every task: 0.1 s each. The same modules lie unpacked in this environment.
+  printf '%s\n' "import sys; sys.path[:] = [p for p in sys.path if not (p.startswith(sys.prefix) and p.endswith(('.jar', 'pyspark.zip', '-src.zip')))]" \
+    >"$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/lean_workers.pth"
+  cp "$root/requirements.txt" "$venv/requirements.txt"
+}
+
+java_version() {
+  "${JAVA_HOME:+$JAVA_HOME/bin/}java" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p'
+}
+
+need_java() {
+  local version install="apt-get install -y openjdk-17-jre-headless"
+  version="$(java_version || true)"
+  [ "${version:-0}" -ge 17 ] && return
+  if [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then
+    say "installing Java 17"
+    { apt-get update && DEBIAN_FRONTEND=noninteractive $install; } >/dev/null
+    [ "$(java_version)" -ge 17 ] && return
+  fi
+  fail "needs Java 17 or newer, found ${version:-none}. Install it: $install"
+}
+
+spark_home() { echo "$venv"/lib/python3.*/site-packages/pyspark; }
+
+make_jars() {
+  make_venv
+  cmp -s "$here/ivy.xml" "$jars/spark/ivy.xml" && [ "$venv/requirements.txt" -ot "$jars/spark/ivy.xml" ] && return
+  need_java
+  lock
+  cmp -s "$here/ivy.xml" "$jars/spark/ivy.xml" && [ "$venv/requirements.txt" -ot "$jars/spark/ivy.xml" ] && return
+  local home work jar name
+  home="$(spark_home)"
+  work="$jars/making"
+  say "fetching the jars of Delta and S3, once; this takes about a minute"
+  rm -rf "$work"
+  mkdir -p "$work/all" "$work/spark"
+  if ! "${JAVA_HOME:+$JAVA_HOME/bin/}java" -cp "$(echo "$home"/jars/ivy-*.jar)" org.apache.ivy.Main -ivy "$here/ivy.xml" \
+    -cache "$work/cache" -confs default -types jar bundle -retrieve "$work/all/[artifact]-[revision].[ext]" \
+    >"$jars/ivy.log" 2>&1; then
+    grep -E 'UNRESOLVED|FAILED|not found' "$jars/ivy.log" | head -n 5 >&2 || true
+    fail "could not fetch the jars from Maven Central; the whole log: $jars/ivy.log"
+  fi
+  for jar in "$work"/all/*.jar; do
+    name="$(basename "$jar" | sed -E 's/-[0-9][0-9.]*[^/]*$//')"
+    # Whatever Spark has, in any version, stays Spark's: ours would come first on the class path.
+    compgen -G "$home/jars/$name-[0-9]*.jar" >/dev/null || mv "$jar" "$work/spark/"
+  done
+  cp "$here/ivy.xml" "$work/spark/ivy.xml"
+  rm -rf "$jars/spark"
+  mv "$work/spark" "$jars/spark"
+  rm -rf "$work"
+}
+
+make_classes() {
+  make_jars
+  [ -e "$jars/spark/classes.jsa" ] && return
+  lock
+  [ -e "$jars/spark/classes.jsa" ] && return
+  local new="$jars/spark/classes.jsa.new"
+  say "recording the classes that a start loads, once; this takes about half a minute"
+  rm -f "$new"
+  # The JVM accepts an archive only when it starts as it did for the recording, so this is an ordinary start.
+  if TALLYMARK_JOBS="$here" "$root/spark-submit.sh" --driver-java-options "-XX:ArchiveClassesAtExit=$new" warm_up \
+    >"$jars/classes.log" 2>&1 && [ -s "$new" ]; then
+    mv "$new" "$jars/spark/classes.jsa"
+  else
+    # Only speed is lost; the empty file keeps every later start from trying again.
+    rm -f "$new"
+    : >"$jars/spark/classes.jsa"
+    say "could not record them (log: $jars/classes.log); starts take some seconds longer"
+  fi
+}
+
+case "${1:-}" in
+  venv) make_venv ;;
+  java) need_java ;;
+  jars) make_jars ;;
+  classes) make_classes ;;
+  *) fail "usage: $0 venv|java|jars|classes" ;;
+esac

@@ -1,0 +1,249 @@
+"""Stored objects, on S3 or in local folders, behind one set of verbs: list, read, checksum, put, get.
+
+One internal form of a place, made by ``normalise_uri``: ``s3://bucket/key`` with the true text of the
+key, or the absolute path of a local file or folder without a scheme. Nothing is ever URL-encoded or
+decoded: ``file:///a%20b`` is the folder that is really called ``a%20b``, as Hadoop reads it.
+
+``ObjectStore`` is a picklable value: the driver makes it from its environment and sends it to the
+workers. It holds no credentials; each process finds its own through the default chain of boto3.
+The two backends, ``local`` and ``s3``, are imported when first needed: boto3 costs a Python worker
+0.2 s that a run over local files need not pay. Who may read what, and why, is not decided here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tallymark.errors import ConfigError
+from tallymark.retry import RetryPolicy
+
+CHUNK_SIZE = 1 << 20
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_PLAIN_MD5 = re.compile(r"[0-9a-fA-F]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object as a listing saw it; reading is pinned to exactly this state.
+
+    ``path`` is relative to the listed prefix (the basename if the prefix is the object itself) and can
+    always be encoded and shown. ``uri`` opens the object: the name of a local file that is not UTF-8
+    keeps its bytes there as surrogates (pickle carries them, Arrow and JSON do not: use ``shown``).
+    """
+
+    path: str
+    uri: str
+    size: int
+    etag: str | None
+    modified_ns: int
+    inode: int | None
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class S3Settings:
+    """What an executor must know about S3 that it cannot find out by itself; never a secret."""
+
+    endpoint_url: str | None = None
+    region: str | None = None
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> S3Settings:
+        """Read the variables that the AWS tools read, in their order.
+
+        >>> S3Settings.from_environment({"AWS_ENDPOINT_URL": "http://a", "AWS_REGION": ""}).endpoint_url
+        'http://a'
+        """
+        return cls(
+            endpoint_url=environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or None,
+            region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStore:
+    """The verbs on stored objects, for S3 and local files alike; every uri may be in any accepted form."""
+
+    s3: S3Settings = S3Settings()
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> ObjectStore:
+        """Take the S3 settings of the driver along to the executors."""
+        return cls(s3=S3Settings.from_environment(environ))
+
+    def list_objects(self, prefix_uri: str) -> Iterator[StoredObject]:
+        """Yield every object below a folder, or the one object that the uri names, ordered by ``path``.
+
+        Recursive; hidden and empty objects count, empty S3 folder markers do not. The order is that of
+        code points (an S3 Express bucket promises none). An S3 prefix without objects yields nothing.
+
+        Raises:
+            ConfigError: the place or the credentials do not exist.
+            IncompleteError: something could not be listed, so the listing would not be whole.
+        """
+        uri = normalise_uri(prefix_uri)
+        if is_s3(uri):
+            from tallymark.io import s3
+
+            return s3.list_objects(self.s3, uri)
+        from tallymark.io import local
+
+        return local.list_files(uri)
+
+    def read_chunks(self, obj: StoredObject, chunk_size: int = CHUNK_SIZE) -> Iterator[bytes]:
+        """Stream the raw bytes of exactly the state that was listed, in bounded memory.
+
+        Raises:
+            ObjectError: CHANGED_DURING_RUN, DELETED_DURING_RUN, ACCESS_DENIED, SHORT_READ, and for S3
+                UNAVAILABLE, ARCHIVED, NO_CREDENTIALS, CHECKSUM_MISMATCH, UNREADABLE.
+        """
+        if is_s3(obj.uri):
+            from tallymark.io import s3
+
+            return s3.read_chunks(self.s3, obj, chunk_size)
+        from tallymark.io import local
+
+        return local.read_chunks(obj, chunk_size)
+
+    def checksum(self, obj: StoredObject) -> str | None:
+        """Return ``SHA256:...`` or ``CRC64NVME:...`` if S3 stores one over the whole object, else None."""
+        if not is_s3(obj.uri):
+            return None
+        from tallymark.io import s3
+
+        return s3.checksum(self.s3, obj)
+
+    def stat(self, uri: str) -> StoredObject | None:
+        """Return the one object at exactly this uri (a folder is none), or None."""
+        uri = normalise_uri(uri)
+        if is_s3(uri):
+            from tallymark.io import s3
+
+            return s3.stat(self.s3, uri)
+        from tallymark.io import local
+
+        return local.stat(uri)
+
+    def exists(self, uri: str) -> bool:
+        """Tell whether there is an object (not a folder) at exactly this uri."""
+        return self.stat(uri) is not None
+
+    def put_file(self, source: Path, uri: str) -> None:
+        """Publish a finished local file at a uri: readers see the old object or the new one, never a part.
+
+        Missing folders are made; ``source`` stays where it is.
+        """
+        uri = normalise_uri(uri)
+        if is_s3(uri):
+            from tallymark.io import s3
+
+            return s3.put_file(self.s3, source, uri)
+        from tallymark.io import local
+
+        return local.publish_file(source, uri)
+
+    def get_file(self, uri: str, target: Path) -> bool:
+        """Copy the object at a uri into a local file, whole or not at all; False if there is none."""
+        obj = self.stat(uri)
+        if obj is None:
+            return False
+        from tallymark.io import local
+
+        local.publish_chunks(self.read_chunks(obj), str(target))
+        return True
+
+
+def normalise_uri(text: str) -> str:
+    """Return the one internal form of a place; ``s3a`` and ``s3n`` become ``s3``, final slashes go.
+
+    >>> normalise_uri("s3a://bucket/a b%20c/")
+    's3://bucket/a b%20c'
+    >>> normalise_uri("file:///data/./x/"), normalise_uri("file:/data/x")
+    ('/data/x', '/data/x')
+    """
+    scheme, rest = _split_scheme(text)
+    if scheme == "s3":
+        bucket, slash, key = rest.partition("/")
+        if not bucket:
+            raise ConfigError(f"no bucket in {shown(text)!r}: write s3://BUCKET/FOLDER")
+        return f"s3://{bucket}{slash}{key}".rstrip("/")
+    if not rest or "\0" in rest:
+        raise ConfigError(f"{shown(text)!r} names no place: write s3://BUCKET/FOLDER or a local folder")
+    path = os.path.abspath(rest if scheme == "file" else os.path.expanduser(rest))
+    return path[1:] if path.startswith("//") else path
+
+
+def _split_scheme(text: str) -> tuple[str, str]:
+    match = _SCHEME.fullmatch(text)
+    scheme = match[1].lower() if match else ""
+    if match and scheme in ("s3", "s3a", "s3n"):
+        return "s3", match[2]
+    if scheme == "file" or text.lower().startswith("file:"):
+        rest = match[2] if match else text[len("file:") :]
+        rest = rest.removeprefix("localhost") if match else rest
+        if not rest.startswith("/"):
+            raise ConfigError(f"{shown(text)!r} is not on this machine: write file:///FOLDER or a plain path")
+        return "file", rest
+    if match or re.match(r"s3[an]?:", text, re.IGNORECASE):
+        raise ConfigError(f"cannot read {shown(text)!r}: write s3://BUCKET/FOLDER, file:///FOLDER or a local path")
+    return "", text
+
+
+def is_s3(uri: str) -> bool:
+    """Tell whether a normalised uri is on S3."""
+    return uri.startswith("s3://")
+
+
+def split_s3(uri: str) -> tuple[str, str]:
+    """Split ``s3://bucket/key`` into bucket and true key.
+
+    >>> split_s3("s3://bucket/a//b#c")
+    ('bucket', 'a//b#c')
+    """
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def spark_uri(uri: str) -> str:
+    """Return the uri as Spark wants it: local paths get ``file://``, nothing is encoded.
+
+    >>> spark_uri("/data/a b")
+    'file:///data/a b'
+    """
+    uri = normalise_uri(uri)
+    return uri if is_s3(uri) else f"file://{uri}"
+
+
+def join(prefix_uri: str, relative: str) -> str:
+    """Return the uri of what lies at ``relative`` (as in ``StoredObject.path``) below a folder."""
+    prefix = normalise_uri(prefix_uri)
+    return f"{prefix}{relative}" if prefix == "/" else f"{prefix}/{relative}"
+
+
+def is_within(uri: str, other: str) -> bool:
+    """Tell whether ``uri`` is the folder ``other`` or lies in it; local symbolic links are resolved.
+
+    >>> is_within("s3://b/x/y", "s3a://b/x/"), is_within("s3://b/xy", "s3://b/x")
+    (True, False)
+    """
+    inner, outer = (place if is_s3(place) else os.path.realpath(place) for place in map(normalise_uri, (uri, other)))
+    return inner == outer or inner.startswith(outer.rstrip("/") + "/")
+
+
+def single_part_md5(obj: StoredObject) -> str | None:
+    """Return the ETag if it looks like the plain MD5 of one upload; the ETag of many parts (``...-3``) does not."""
+    return obj.etag.lower() if obj.etag and _PLAIN_MD5.fullmatch(obj.etag) else None
+
+
+def shown(text: str) -> str:
+    r"""Return text that every encoder takes: bytes of a name that are not UTF-8 become ``\udc..`` escapes.
+
+    >>> shown("caf\udce9.json")
+    'caf\\udce9.json'
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,134 @@
+"""Finds, among the records of a pair that nothing settled, those that are one record in two versions.
+
+With a key: the leftovers of both sides that share it. Without: the nearest leftover, the one that shares most
+fields and more than half of them. The rest is missing on one side.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from tallymark.reconcile.canonical import CanonicalForm
+from tallymark.reconcile.json_tree import differing_paths, leaves
+from tallymark.reconcile.window import SOURCE
+
+SOURCE_ONLY = "source_only"
+BACKUP_ONLY = "backup_only"
+CHANGED = "changed"
+
+_COMMON_VALUE = 64
+"""A value that more leftovers share does not tell which of them is the nearest."""
+_CANDIDATES = 8
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """``count`` equal records of one side that nothing settled; ``content`` is JSON text or raw bytes."""
+
+    side: int
+    hash: bytes
+    count: int
+    reason: str | None
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """One row of the table `mismatches`, without its run and file; ``hash`` is the source's where there is one."""
+
+    bucket_type: str
+    hash: bytes
+    count: int
+    source: bytes | None
+    backup: bytes | None
+    changed_paths: tuple[str, ...]
+    reason: str | None
+
+
+Fields = dict[str, bytes]
+
+
+def find_changes(leftovers: Sequence[Leftover], key: Sequence[str], form: CanonicalForm) -> list[Mismatch]:
+    """Returns the mismatches of one pair, in a fixed order.
+
+    Args:
+        leftovers: both sides, any order; the result does not depend on it.
+        key: paths such as ``$.id`` whose values tell which record a version belongs to; empty for the nearest.
+        form: the canonical form of the run; what it ignores is no change.
+    """
+    ordered = sorted(leftovers, key=lambda leftover: leftover.hash)
+    sources = [leftover for leftover in ordered if leftover.side == SOURCE]
+    backups = [leftover for leftover in ordered if leftover.side != SOURCE]
+    left = [_fields(leftover, form) for leftover in sources]
+    right = [_fields(leftover, form) for leftover in backups]
+    couples = _by_key(left, right, key) if key else _by_nearest(left, right)
+    found = []
+    for i, j in couples:
+        both = min(sources[i].count, backups[j].count)
+        found.append(_changed(sources[i], backups[j], both, form))
+        sources[i] = replace(sources[i], count=sources[i].count - both)
+        backups[j] = replace(backups[j], count=backups[j].count - both)
+    found += [_alone(leftover) for leftover in sources + backups if leftover.count]
+    return sorted(found, key=lambda row: (row.bucket_type, row.hash))
+
+
+def _fields(leftover: Leftover, form: CanonicalForm) -> Fields:
+    return {} if leftover.reason is not None else leaves(form.tree(leftover.content))
+
+
+def _by_key(left: list[Fields], right: list[Fields], key: Sequence[str]) -> Iterator[tuple[int, int]]:
+    waiting: dict[tuple[bytes, ...], list[int]] = defaultdict(list)
+    for j, fields in enumerate(right):
+        if all(path in fields for path in key):
+            waiting[tuple(fields[path] for path in key)].append(j)
+    for i, fields in enumerate(left):
+        if all(path in fields for path in key):
+            partners = waiting.get(tuple(fields[path] for path in key))
+            if partners:
+                yield i, partners.pop(0)
+
+
+def _by_nearest(left: list[Fields], right: list[Fields]) -> Iterator[tuple[int, int]]:
+    """Yields couples, the most similar first; a leftover is used once."""
+    holders: dict[tuple[str, bytes], list[int]] = defaultdict(list)
+    for j, fields in enumerate(right):
+        for field in fields.items():
+            holders[field].append(j)
+    scored = []
+    for i, fields in enumerate(left):
+        shared: Counter[int] = Counter()
+        for field in fields.items():
+            if len(holders.get(field, ())) <= _COMMON_VALUE:
+                shared.update(holders.get(field, ()))
+        for j, _ in sorted(shared.items(), key=lambda item: (-item[1], item[0]))[:_CANDIDATES]:
+            same = len(fields.items() & right[j].items())
+            size = max(len(fields), len(right[j]))
+            if 2 * same > size:
+                scored.append((-same / size, i, j))
+    used_left: set[int] = set()
+    used_right: set[int] = set()
+    for _, i, j in sorted(scored):
+        if i not in used_left and j not in used_right:
+            used_left.add(i)
+            used_right.add(j)
+            yield i, j
+
+
+def _changed(source: Leftover, backup: Leftover, count: int, form: CanonicalForm) -> Mismatch:
+    paths = differing_paths(form.tree(source.content), form.tree(backup.content))
+    return Mismatch(CHANGED, source.hash, count, source.content, backup.content, tuple(paths), None)
+
+
+def _alone(leftover: Leftover) -> Mismatch:
+    on_source = leftover.side == SOURCE
+    return Mismatch(
+        SOURCE_ONLY if on_source else BACKUP_ONLY,
+        leftover.hash,
+        leftover.count,
+        leftover.content if on_source else None,
+        None if on_source else leftover.content,
+        (),
+        leftover.reason,
+    )
