@@ -152,13 +152,20 @@ def start_fault_proxy(upstream: str) -> Iterator[FaultProxy]:
     """Start a proxy on a free port; it forwards everything until it is given faults."""
     proxy = FaultProxy(upstream)
     handler = type("Handler", (_ProxyHandler,), {"proxy": proxy})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with _ProxyServer(("127.0.0.1", 0), handler) as server:
         proxy.endpoint_url = f"http://127.0.0.1:{server.server_port}"
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         try:
             yield proxy
         finally:
             server.shutdown()
+
+
+class _ProxyServer(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Stay silent when a client hangs up first, as it does after a cut body."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _ProxyHandler(BaseHTTPRequestHandler):

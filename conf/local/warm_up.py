@@ -5,6 +5,7 @@ Reads, shuffles and joins, commits to Delta and reads it back, loads S3A; no ser
 
 from __future__ import annotations
 
+import sys
 import tempfile
 
 from tallymark.io.session import spark_session
@@ -25,7 +26,12 @@ def main() -> None:
         spark.read.parquet(f"{folder}/parquet").dropDuplicates(["hash"]).collect()
     hadoop = spark.sparkContext._jvm.org.apache.hadoop.fs  # type: ignore[union-attr]
     hadoop.FileSystem.getFileSystemClass("s3a", spark.sparkContext._jsc.hadoopConfiguration())
+    java = spark.sparkContext._gateway.proc  # type: ignore[union-attr]
     spark.stop()
+    # Java writes the archive when it exits, which is later than Python unless Python waits.
+    java.stdin.close()
+    # An archive that was cut short would crash every later start.
+    sys.exit(java.wait())
 
 
 if __name__ == "__main__":

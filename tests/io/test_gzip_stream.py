@@ -58,10 +58,10 @@ def test_gzip_is_known_by_its_bytes_and_not_by_the_name_of_the_object() -> None:
     assert b"".join(decompress([TEXT], "s3://b/a.json.gz")) == TEXT
 
 
-def member(flags: int, content: bytes) -> bytes:
+def member(flags: int, content: bytes, extra: bytes = b"a\0cd") -> bytes:
     """Write a gzip member whose header has the optional fields of RFC 1952 that ``flags`` names."""
     header = b"\x1f\x8b\x08" + bytes([flags]) + b"\0\0\0\0\0\x03"
-    header += struct.pack("<H", 4) + b"a\0cd" if flags & 4 else b""
+    header += struct.pack("<H", len(extra)) + extra if flags & 4 else b""
     header += b"name\0" if flags & 8 else b""
     header += b"comment\0" if flags & 16 else b""
     header += struct.pack("<H", zlib.crc32(header) & 0xFFFF) if flags & 2 else b""
@@ -78,6 +78,12 @@ def test_every_optional_field_of_a_header_is_read_wherever_it_is_cut(flags: int)
     for cut in range(len(stream) + 1):
         assert b"".join(decompress([stream[:cut], stream[cut:]], "x")) == b"firstsecond"
     assert b"".join(decompress(cut_in(stream, 1), "x")) == b"firstsecond"
+
+
+@pytest.mark.parametrize("size", [100, 4096, 1 << 20])
+def test_a_header_longer_than_a_portion_is_read(size: int) -> None:
+    stream = member(30, b"first", b"e" * 60_000) + member(30, b"second", b"e" * 5000)
+    assert b"".join(decompress(cut_in(stream, size), "x")) == b"firstsecond"
 
 
 def test_a_header_that_never_ends_is_corrupt_and_does_not_fill_the_memory() -> None:

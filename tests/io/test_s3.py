@@ -188,8 +188,8 @@ def test_bytes_that_are_missing_or_too_many_are_never_taken_for_the_object(
     bucket: Bucket, proxy: FaultProxy, change: Any
 ) -> None:
     obj = bucket.stored("x", CONTENT)
-    proxy.faults.append(Fault(change=change))
-    assert reason(proxy.store, obj) in ("SHORT_READ", "CHECKSUM_MISMATCH")
+    proxy.faults.append(Fault(change=change, drop_header="x-amz-checksum-mode"))
+    assert reason(proxy.store, obj) == "SHORT_READ"
 
 
 CHECKSUMS = [

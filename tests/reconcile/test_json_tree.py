@@ -57,7 +57,7 @@ def test_the_shortest_form_of_a_double_is_laid_out_as_in_rfc_8785_appendix_b(bit
 NUMBERS = """
 0 0 | -0 0 | -0.000e-9 0 | 0e5 0 | 1.0 1 | 1e0 1 | 1E+2 100 | 100e-2 1 | -1.50 -1.5 | 120 120 | 0.10 0.1
 123.456e1 1234.56 | 0.000001 0.000001 | 0.0000010 0.000001 | 1e-6 0.000001 | 0.0000001 1e-7 | 0.00000015 1.5e-7
-100000000000000000000 100000000000000000000 | 999999999999999999999.5 999999999999999999999.5
+100000000000000000000 100000000000000000000 | 999999999999999999999.50 999999999999999999999.5
 1000000000000000000000 1e+21 | 1234567890123456789012 1.234567890123456789012e+21
 1234567890123456789012.5 1.2345678901234567890125e+21 | 9007199254740993 9007199254740993
 9007199254740993.0 9007199254740993 | 333333333.33333329 333333333.33333329 | 1e400 1e+400 | -25e-402 -2.5e-401
@@ -142,7 +142,8 @@ def test_white_space_is_dropped_everywhere_between_tokens() -> None:
 
 
 def test_names_sort_by_utf_16_code_units_at_every_level() -> None:
-    assert exact('[{"\ufb33":1,"😀":{"b":1,"a":2,"":3},"z":[]}]') == '[{"z":[],"😀":{"":3,"a":2,"b":1},"\ufb33":1}]'
+    text = '[{"\ufb33":1,"😀":{"b":1,"a":2,"":3},"\\ud83d":4,"z":[]}]'
+    assert exact(text) == '[{"z":[],"\\ud83d":4,"😀":{"":3,"a":2,"b":1},"\ufb33":1}]'
 
 
 def test_ten_thousand_levels_are_read_and_one_more_is_refused() -> None:
@@ -234,8 +235,7 @@ def test_changed_paths_are_the_highest_places_that_differ(source: bytes, backup:
 
 def test_changed_paths_beyond_the_limit_are_counted() -> None:
     source = json.dumps({f"k{number:02}": 1 for number in range(62)}).encode()
-    found = changed_paths(source, b"{}")
-    assert (found[0], found[49:]) == ("$.k00", ["$.k49", "... 12 more"])
+    assert changed_paths(source, b"{}")[49:] == ["$.k49", "... 12 more"]
     assert changed_paths(source, b"{}", limit=62)[-1] == "$.k61"
 
 

@@ -6,6 +6,7 @@ run's rows or none.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from tallymark.io.objects import ObjectStore, join, spark_uri
 
 RUN_COLUMN = "run_id"
+_COMMIT = re.compile(r"\d{20}\.json")
 _SAFE_RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -31,6 +33,7 @@ def replace_run(rows: DataFrame, folder: str, run_id: str) -> None:
         rows.write.format("delta")
         .mode("overwrite")
         .option("replaceWhere", f"{RUN_COLUMN} = '{_checked(run_id)}'")
+        .option("userMetadata", run_id)
         .partitionBy(RUN_COLUMN)
         .save(spark_uri(folder))
     )
@@ -41,13 +44,23 @@ def read_run(spark: SparkSession, folder: str, run_id: str) -> DataFrame:
     return spark.read.format("delta").load(spark_uri(folder)).where(f"{RUN_COLUMN} = '{_checked(run_id)}'")
 
 
-def fetch_run(run: DataFrame, store: ObjectStore, folder: Path) -> list[Path]:
-    """Copies the Parquet files that hold the rows of `read_run` into a local folder, in the order of writing."""
-    parts = []
-    for number, uri in enumerate(sorted(run.inputFiles(), key=lambda uri: uri.rsplit("/", 1)[-1])):
-        parts.append(folder / f"{number:05}.parquet")
-        store.get_file(unquote(uri), parts[-1])
-    return parts
+def fetch_run(store: ObjectStore, folder: str, run_id: str, target: Path) -> list[Path]:
+    """Copies the Parquet files that the run's `replace_run` added into a local folder, in the order of writing.
+
+    The commit is read from the log itself (Delta protocol, "Add File and Remove File"): one commit holds all rows
+    of a run, and asking Spark for the same costs seconds.
+    A run without rows that replaces none makes no commit.
+    """
+    log = [item for item in store.list_objects(join(folder, "_delta_log")) if _COMMIT.fullmatch(item.path)]
+    for commit in reversed(log):
+        actions = [json.loads(line) for line in b"".join(store.read_chunks(commit)).splitlines()]
+        if any(action.get("commitInfo", {}).get("userMetadata") == run_id for action in actions):
+            added = sorted(unquote(action["add"]["path"]) for action in actions if "add" in action)
+            parts = [target / f"{number:05}.parquet" for number in range(len(added))]
+            for path, part in zip(added, parts):
+                store.get_file(join(folder, path), part)
+            return parts
+    return []
 
 
 def stream_rows(parts: Sequence[Path], columns: Sequence[str], run_id: str) -> Iterator[pa.RecordBatch]:

@@ -1,8 +1,8 @@
 """Inflate gzip streams by their first two bytes, whatever the object is called. Called by readers of objects.
 
 Everything else passes through unchanged. igzip inflates and checks length and checksum of each
-member. Headers are read here, and igzip gets a plain one: it takes a sound header for corrupt when
-that has a checksum, or has two optional fields and is cut between two chunks (isal 1.9.1).
+member. Headers are read here, and igzip gets a plain one: it takes a sound header for corrupt that is
+cut between two chunks and has a checksum or two optional fields (isal 1.9.1).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, cast
 from isal import isal_zlib
 
 from tallymark.errors import ObjectError
+from tallymark.io.objects import shown
 
 MAGIC = b"\x1f\x8b"
 OUTPUT_SIZE = 1 << 20
@@ -125,7 +126,7 @@ class _Inflater:
             raise self._error("TRUNCATED_GZIP", "the stream ends inside a gzip member; write the object again")
 
     def _error(self, reason: str, detail: str) -> ObjectError:
-        return ObjectError(self._uri, reason, f"after {self._produced} decoded bytes: {detail}")
+        return ObjectError(shown(self._uri), reason, f"after {self._produced} decoded bytes: {detail}")
 
 
 def _header_end(data: bytes, start: int) -> int | None:

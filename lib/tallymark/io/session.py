@@ -34,7 +34,7 @@ _LOCAL = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
 }
-# A dead endpoint fails within a minute: 3 tries of 15 s, the least that S3A accepts. Throttling has its own, longer count.
+# A dead endpoint fails within a minute: 3 tries of 15 s, the least that S3A accepts. Throttling has a count of its own.
 _S3A = {
     "fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
     "fs.s3a.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
@@ -106,7 +106,9 @@ def s3_settings(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _adopted(active: SparkSession, conf: Mapping[str, str]) -> SparkSession:
-    if _EXTENSION not in active.conf.get("spark.sql.extensions", "") and "DATABRICKS_RUNTIME_VERSION" not in os.environ:
+    has_delta = _EXTENSION in (active.conf.get("spark.sql.extensions", "") or "")
+    # Databricks builds Delta in and says so nowhere in its settings.
+    if not has_delta and "DATABRICKS_RUNTIME_VERSION" not in os.environ:
         settings = " and ".join(f"{key}={value}" for key, value in _DELTA.items())
         raise ConfigError(
             "the active Spark session has no Delta Lake, and a running session cannot get it: "

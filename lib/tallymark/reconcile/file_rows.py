@@ -20,7 +20,9 @@ _PLACED = ("file_path", "source_path", "backup_path", "proof", "error")
 _NEVER_UNKNOWN = {*_PLACED, "status", "source_bytes", "backup_bytes", "run_id", "run_time"}
 
 
-def file_rows(compared: DataFrame, settled: DataFrame, explained: DataFrame, run_id: str, run_time: str) -> DataFrame:
+def file_rows(
+    compared: DataFrame, settled: DataFrame, explained: DataFrame, run_id: str, run_time: str, partitions: int
+) -> DataFrame:
     """Returns one row a pair with the columns of `tables.FILES`, ordered by path.
 
     Args:
@@ -42,7 +44,7 @@ def file_rows(compared: DataFrame, settled: DataFrame, explained: DataFrame, run
     versions = explained.select("pair", changed.alias("mismatched_records"), "error")
     parts = counted.unionByName(found, allowMissingColumns=True).unionByName(versions, allowMissingColumns=True)
     sums = [_total(parts, name) for name in parts.columns if name != "pair"]
-    return _finished(parts.groupBy("pair").agg(*sums), run_id, run_time)
+    return _finished(parts.repartition(partitions, "pair").groupBy("pair").agg(*sums), run_id, run_time)
 
 
 def _on(side: int, column: str) -> Column:
@@ -81,11 +83,13 @@ def _finished(sums: DataFrame, run_id: str, run_time: str) -> DataFrame:
         for name, kind in FILES.items()
     ]
     # One file of rows in order: a listing fits on the driver, so its rows fit in one task.
-    return rows.repartition(1).sortWithinPartitions("pair").select(*columns)
+    return rows.coalesce(1).sortWithinPartitions("pair").select(*columns)
 
 
-def mismatch_rows(explained: DataFrame, run_id: str, run_time: str) -> DataFrame:
+def mismatch_rows(explained: DataFrame, run_id: str, run_time: str, partitions: int) -> DataFrame:
     """Returns the rows with the columns of `tables.MISMATCHES`, ordered by path, bucket and hash."""
     rows = explained.where(F.col("error").isNull())
     stamped = rows.withColumn("run_id", F.lit(run_id)).withColumn("run_time", F.lit(run_time))
-    return stamped.orderBy("pair", "bucket_type", "hash").select(*MISMATCHES)
+    order = ("pair", "bucket_type", "hash")
+    spread = stamped.repartitionByRange(partitions, *order) if partitions > 1 else stamped.coalesce(1)
+    return spread.sortWithinPartitions(*order).select(*MISMATCHES)

@@ -35,7 +35,7 @@ NAME = re.compile(r"[A-Za-z_\x80-\ud7ff\ue000-\U0010ffff][A-Za-z0-9_\x80-\ud7ff\
 _read_string = json.JSONDecoder(strict=True).raw_decode
 
 
-class InvalidRecord(ValueError):
+class InvalidRecord(ValueError):  # noqa: N818 - it says what the record is
     """The record cannot be compared by value; ``reason`` is a stable code.
 
     INVALID_UTF8, INVALID_JSON, NOT_A_NUMBER, DUPLICATE_KEY, TOO_DEEP (levels), NUMBER_TOO_LONG (exponent).
@@ -109,7 +109,7 @@ def parse(record: bytes, *, lexical_numbers: bool = False, nfc: bool = False) ->
     root: list[Node] = []
     opened: list[dict[str, Node] | list[Node]] = [root]
     key = ""
-    while True:
+    while not root or len(opened) > 1:
         node = reader.value()
         inside = opened[-1]
         if isinstance(inside, dict):
@@ -124,8 +124,6 @@ def parse(record: bytes, *, lexical_numbers: bool = False, nfc: bool = False) ->
             while len(opened) > 1 and (found := reader.token(_AFTER)) != ",":
                 if (found == "}") is not isinstance(opened.pop(), dict):
                     raise InvalidRecord("INVALID_JSON")
-            if len(opened) == 1:
-                break
         inside = opened[-1]
         if isinstance(inside, dict):
             key = reader.key(inside)

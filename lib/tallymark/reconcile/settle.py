@@ -12,15 +12,16 @@ from pyspark.sql import functions as F
 from tallymark.reconcile.stages import RESIDUE
 from tallymark.reconcile.window import BACKUP, SOURCE
 
-def settle(residue: DataFrame) -> DataFrame:
+def settle(residue: DataFrame, partitions: int) -> DataFrame:
     """Returns the residue with four more counts a row: ``identical``, ``normalised``, ``moved``, ``missing``.
 
     Args:
         residue: columns of RESIDUE; a record may stand in several rows.
+        partitions: over how many the hashes are spread.
 
     ``identical + normalised + moved + missing = count`` in each row.
     """
-    rows = residue.repartition("hash").withColumn("missing", F.col("count"))
+    rows = residue.repartition(partitions, "hash").withColumn("missing", F.col("count"))
     rows = _set_off(rows, ["hash", "pair", "raw"], "identical")
     rows = _set_off(rows, ["hash", "pair"], "normalised")
     rows = _set_off(rows, ["hash"], "moved")

@@ -92,8 +92,8 @@ def publish(
     """
     with tempfile.TemporaryDirectory(prefix="tallymark-") as scratch:
         folder = Path(scratch)
-        files = _fetch(spark, store, run, "files", list(FILES), folder)
-        mismatches = _fetch(spark, store, run, "mismatches", list(MISMATCHES), folder)
+        files = _fetch(store, run, "files", list(FILES), folder)
+        mismatches = _fetch(store, run, "mismatches", list(MISMATCHES), folder)
         summary = summarise(run, files, mismatches, config, warnings, seconds)
         row = _run_row(run, _INCOMPLETE if summary.verdict is Verdict.INCOMPLETE else _COMPLETE, summary)
         reports = _write_reports(store, config, summary, files, mismatches, row, folder)
@@ -101,11 +101,9 @@ def publish(
     return summary, reports
 
 
-def _fetch(
-    spark: SparkSession, store: ObjectStore, run: Run, name: str, columns: list[str], folder: Path
-) -> Rows:
+def _fetch(store: ObjectStore, run: Run, name: str, columns: list[str], folder: Path) -> Rows:
     (folder / name).mkdir()
-    parts = delta.fetch_run(delta.read_run(spark, run.table(name), run.run_id), store, folder / name)
+    parts = delta.fetch_run(store, run.table(name), run.run_id, folder / name)
     return lambda: delta.stream_rows(parts, columns, run.run_id)
 
 

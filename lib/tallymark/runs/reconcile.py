@@ -37,6 +37,9 @@ from tallymark.runs.explain_leftovers import explain_leftovers
 from tallymark.runs.publish import Run
 from tallymark.runs.shipping import ObjectPair, Settings, pack_task
 
+_ROWS_A_PARTITION = 500_000
+_LEFTOVERS_A_TASK = 5_000
+
 Poll = Callable[[], tuple[int, int, int]]
 """Returns the files, records and bytes that are done so far."""
 ShowProgress = Callable[[int, int, Poll], AbstractContextManager[object]]
@@ -94,11 +97,11 @@ def reconcile(
     publish.mark_begun(spark, run)
 
     tasks = _ship(spark, pairs)
-    compared = _compare(spark, settings, tasks, pairs, show_progress)
-    settled = settle(_readable_residue(compared)).persist(StorageLevel.MEMORY_AND_DISK)
-    explained = _explain(settings, tasks, settled).persist(StorageLevel.MEMORY_AND_DISK)
-    mismatches = mismatch_rows(explained, run.run_id, run.run_time_text)
-    files = file_rows(compared, settled, explained, run.run_id, run.run_time_text)
+    compared, size = _compare(spark, settings, tasks, pairs, show_progress)
+    settled = settle(_readable_residue(compared, size), size.partitions).persist(StorageLevel.MEMORY_AND_DISK)
+    explained = _explain(settings, tasks, settled, size).persist(StorageLevel.MEMORY_AND_DISK)
+    mismatches = mismatch_rows(explained, run.run_id, run.run_time_text, size.partitions)
+    files = file_rows(compared, settled, explained, run.run_id, run.run_time_text, size.partitions)
 
     delta.replace_run(mismatches, run.table("mismatches"), run.run_id)
     delta.replace_run(files, run.table("files"), run.run_id)
@@ -157,13 +160,26 @@ def _ship(spark: SparkSession, pairs: list[ObjectPair]) -> Broadcast[list[bytes]
     return spark.sparkContext.broadcast([pack_task(task) for task in pack(pairs, cores)])
 
 
+@dataclass(frozen=True)
+class Compared:
+    """How much the comparing tasks left to the stages after them."""
+
+    residue: int
+    errors: int
+
+    @property
+    def partitions(self) -> int:
+        """In as many as the residue needs: it is nothing in a healthy run, and every task has its price."""
+        return 1 + self.residue // _ROWS_A_PARTITION
+
+
 def _compare(
     spark: SparkSession,
     settings: Settings,
     tasks: Broadcast[list[bytes]],
     pairs: list[ObjectPair],
     show_progress: ShowProgress,
-) -> DataFrame:
+) -> tuple[DataFrame, Compared]:
     """Runs the comparing tasks and keeps their rows, columns of `stages.COMPARED`."""
     done = tuple(spark.sparkContext.accumulator(0) for _ in range(3))
     count = len(tasks.value)
@@ -171,20 +187,24 @@ def _compare(
     compared = numbers.mapInArrow(compare_objects(settings, tasks, done), ddl(COMPARED))
     compared = compared.persist(StorageLevel.MEMORY_AND_DISK)
     with show_progress(len(pairs), sum(pair.bytes for pair in pairs), lambda: tuple(term.value for term in done)):
-        compared.count()
-    return compared
+        row = compared.agg(F.count("hash"), F.count("error")).head()
+    return compared, Compared(*row)
 
 
-def _readable_residue(compared: DataFrame) -> DataFrame:
+def _readable_residue(compared: DataFrame, size: Compared) -> DataFrame:
     """Returns the residue without that of pairs in error: what was read before the error proves nothing."""
-    in_error = compared.where(F.col("error").isNotNull()).select("pair")
     residue = compared.where(F.col("hash").isNotNull()).select(*RESIDUE)
-    return residue.join(F.broadcast(in_error), on="pair", how="left_anti") if in_error.head(1) else residue
+    in_error = compared.where(F.col("error").isNotNull()).select("pair")
+    return residue.join(F.broadcast(in_error), on="pair", how="left_anti") if size.errors else residue
 
 
-def _explain(settings: Settings, tasks: Broadcast[list[bytes]], settled: DataFrame) -> DataFrame:
+def _explain(
+    settings: Settings, tasks: Broadcast[list[bytes]], settled: DataFrame, size: Compared
+) -> DataFrame:
     """Returns the mismatches, columns of `stages.EXPLAINED`; reads again only what did not travel."""
     left = settled.where(F.col("missing") > 0)
     rows = left.withColumn("count", F.col("missing")).select(*LEFTOVERS)
-    together = rows.repartition(len(tasks.value) or 1, "task", "pair").sortWithinPartitions("task", "pair", "ordinal")
+    # Reading again costs more than a row weighs, so there are more tasks than rows alone would need.
+    count = max(1, min(len(tasks.value), size.residue // _LEFTOVERS_A_TASK))
+    together = rows.repartition(count, "task", "pair").sortWithinPartitions("task", "pair", "ordinal")
     return together.mapInArrow(explain_leftovers(settings, tasks), ddl(EXPLAINED))

@@ -1,0 +1,42 @@
+# What people and CI call. `make help` lists it; every target makes what it needs first.
+PYTHON := .venv/bin/python
+SETUP := conf/local/setup.sh
+
+.DEFAULT_GOAL := help
+.PHONY: help venv jars demo test check format clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+venv: ## make .venv with the pins of requirements.txt
+	@$(SETUP) venv
+
+jars: ## make .jars: what the local Spark needs for Delta and S3
+	@$(SETUP) classes
+
+demo: venv jars ## make sample data with known faults and reconcile it: no account, no server
+	@$(PYTHON) demo/sample_data.py build/demo
+	@code=0; ./spark-submit.sh reconcile --source build/demo/source --backup build/demo/backup \
+	  --out build/demo/out --key device_id,seq || code=$$?; \
+	case $$code in \
+	  1|3) echo "The job ended with exit code $$code, as it must: the faults above were put into the backup." ;; \
+	  *) echo "The job ended with exit code $$code; 1 or 3 was due." >&2; exit 1 ;; \
+	esac
+
+test: venv jars ## run all tests
+	@$(PYTHON) -m pytest
+
+check: venv ## lint, format, types, direction of imports, shell scripts
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@PYTHONPATH=lib .venv/bin/lint-imports
+	@.venv/bin/shellcheck spark-submit.sh .ci/run $(SETUP)
+
+format: venv ## let ruff rewrite what `make check` would refuse
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+clean: ## remove what was made, except .venv and .jars
+	@rm -rf build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache lib/*.egg-info
+	@find lib jobs tests conf demo -name __pycache__ -prune -exec rm -rf {} +

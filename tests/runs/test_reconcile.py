@@ -1,0 +1,313 @@
+"""The run, called from Python on local Spark: every record of both sides is accounted for, whatever is planted."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+import tallymark
+from tallymark.errors import ConfigError
+from tallymark.reconcile.canonical import record_hash
+from tallymark.reconcile.result import Verdict
+from tallymark.runs.reconcile import ReconcileResult
+
+Objects = dict[str, bytes]
+
+
+def put(folder: Path, objects: Objects) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, content in objects.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def reconciled(
+    spark: SparkSession, folder: Path, source: Objects, backup: Objects, **options: Any
+) -> ReconcileResult:
+    put(folder / "source", source)
+    put(folder / "backup", backup)
+    places = {"source": str(folder / "source"), "backup": str(folder / "backup"), "out": str(folder / "out")}
+    result: ReconcileResult = tallymark.reconcile(spark, **places | options)
+    return result
+
+
+def counts(row: Any) -> tuple[int, ...]:
+    names = "source_records backup_records matched_records mismatched_records moved_out moved_in missing_in_backup missing_in_source"
+    return tuple(row[name] for name in names.split())
+
+
+def lines(*numbers: int) -> bytes:
+    return b"".join(b'{"id":%d,"device":"d%d","site":"north","ok":true}\n' % (n, n) for n in numbers)
+
+
+def test_equal_prefixes_match(spark: SparkSession, tmp_path: Path) -> None:
+    objects = {"a.json": lines(1, 2), "b/c.json": lines(3)}
+    result = reconciled(spark, tmp_path, objects, objects)
+
+    assert (result.verdict, result.exit_code) == (Verdict.MATCH, 0)
+    assert result.totals.match_rate == 100.0
+    assert [row.proof for row in result.files.collect()] == ["identical", "identical"]
+    assert result.mismatches.count() == 0
+
+
+def test_each_kind_of_difference_is_counted_in_its_file(spark: SparkSession, tmp_path: Path) -> None:
+    source = {
+        "changed.json": lines(1, 2, 3),
+        "lost.json": lines(4, 5),
+        "moved.json": lines(6, 7),
+        "absent.json": lines(8),
+        "respelled.json.gz": gzip.compress(b'{"a":1,"b":"\xc3\xa9"}\n'),
+    }
+    backup = {
+        "changed.json": lines(1, 3) + lines(2).replace(b"true", b"false"),
+        "lost.json": lines(4),
+        "moved.json": lines(6),
+        "elsewhere.json": lines(7, 9),
+        "respelled.json": b'[{"b": "\\u00e9", "a": 1.0}]',
+    }
+    result = reconciled(spark, tmp_path, source, backup)
+    rows = {row.file_path: row for row in result.files.collect()}
+
+    assert {path: counts(row) for path, row in rows.items()} == {
+        "absent.json": (1, 0, 0, 0, 0, 0, 1, 0),
+        "changed.json": (3, 3, 2, 1, 0, 0, 0, 0),
+        "elsewhere.json": (0, 2, 0, 0, 0, 1, 0, 1),
+        "lost.json": (2, 1, 1, 0, 0, 0, 1, 0),
+        "moved.json": (2, 1, 1, 0, 1, 0, 0, 0),
+        "respelled.json.gz": (1, 1, 1, 0, 0, 0, 0, 0),
+    }
+    assert rows["respelled.json.gz"].normalised_records == 1
+    assert (rows["absent.json"].status, rows["absent.json"].proof) == ("MISSING_IN_BACKUP", "lonely")
+    assert rows["elsewhere.json"].status == "MISSING_IN_SOURCE"
+    assert (result.verdict, result.exit_code) == (Verdict.DIFFERENT, 1)
+    found = {(row.bucket_type, row.file_path, tuple(row.changed_paths)) for row in result.mismatches.collect()}
+    assert found == {
+        ("changed", "changed.json", ("$.ok",)),
+        ("source_only", "lost.json", ()),
+        ("source_only", "absent.json", ()),
+        ("backup_only", "elsewhere.json", ()),
+    }
+
+
+def test_a_key_ties_versions_that_share_nothing_else(spark: SparkSession, tmp_path: Path) -> None:
+    """B5: with a key one changed record, without it one missing on each side."""
+    source, backup = {"a.json": b'{"id":1,"amount":1}\n'}, {"a.json": b'{"id":1,"amount":2}\n'}
+    with_key = reconciled(spark, tmp_path, source, backup, key="id", run_id="with")
+    without = reconciled(spark, tmp_path, source, backup, run_id="without")
+
+    assert with_key.mismatches.first().changed_paths == ["$.amount"]
+    assert (with_key.totals.mismatched_records, with_key.totals.missing_in_backup) == (1, 0)
+    totals = without.totals
+    assert (totals.mismatched_records, totals.missing_in_backup, totals.missing_in_source) == (0, 1, 1)
+
+
+def test_ignored_paths_are_no_difference(spark: SparkSession, tmp_path: Path) -> None:
+    source, backup = {"a.json": b'{"id":1,"at":5}\n'}, {"a.json": b'{"id":1,"at":6}\n'}
+    result = reconciled(spark, tmp_path, source, backup, ignore="$.at")
+
+    assert (result.verdict, result.totals.normalised_records) == (Verdict.MATCH, 1)
+
+
+def test_one_record_many_times_is_counted_and_not_joined(spark: SparkSession, tmp_path: Path) -> None:
+    """B3: an outer join on the hash would make 10 billion rows of this."""
+    result = reconciled(spark, tmp_path, {"a.json": lines(1) * 100_000}, {"b.json": lines(1) * 99_999})
+
+    assert (result.totals.moved_out, result.totals.missing_in_backup) == (99_999, 1)
+    assert result.totals.match_rate == 99.999
+    assert [row["count"] for row in result.mismatches.collect()] == [1]
+
+
+def test_an_almost_full_match_never_prints_100(spark: SparkSession, tmp_path: Path) -> None:
+    """B9."""
+    source = lines(*range(20_000)) * 50
+    result = reconciled(spark, tmp_path, {"a.json": source + lines(20_001)}, {"a.json": source + lines(20_002)})
+
+    assert result.totals.match_rate == 99.9999
+    assert result.verdict is Verdict.DIFFERENT
+
+
+def test_two_empty_prefixes_match_with_a_warning(spark: SparkSession, tmp_path: Path) -> None:
+    """B8: nothing was compared, so the rate is unknown, not 100."""
+    result = reconciled(spark, tmp_path, {}, {})
+    strict = reconciled(spark, tmp_path, {}, {}, fail_on_empty=True)
+
+    assert (result.verdict, result.totals.match_rate) == (Verdict.MATCH, None)
+    assert any(warning.startswith("EMPTY") for warning in result.summary.warnings)
+    assert strict.exit_code == 1
+
+
+def test_an_object_that_cannot_be_read_makes_the_run_incomplete_and_stops_no_other(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """C4 and C6: a cut gzip, a cut array, a binary file."""
+    good = {"good.json": lines(1, 2)}
+    cut = gzip.compress(lines(*range(5_000)))
+    source = good | {"cut.json.gz": cut, "array.json": b'[{"a":1},{"a":2}]', "x.bin": bytes(range(256)) * 40}
+    backup = good | {"cut.json.gz": cut[: len(cut) // 2], "array.json": b'[{"a":1},{"a":2', "x.bin": bytes(range(256)) * 41}
+    result = reconciled(spark, tmp_path, source, backup)
+    rows = {row.file_path: row for row in result.files.collect()}
+
+    assert {path: row.status for path, row in rows.items()} == {
+        "array.json": "ERROR",
+        "cut.json.gz": "ERROR",
+        "good.json": "MATCH",
+        "x.bin": "ERROR",
+    }
+    assert [rows[path].error.split(" on ")[0] for path in ("array.json", "cut.json.gz", "x.bin")] == [
+        "CUT_ARRAY",
+        "TRUNCATED_GZIP",
+        "NOT_TEXT",
+    ]
+    assert rows["cut.json.gz"].source_records is None
+    assert (result.verdict, result.exit_code) == (Verdict.INCOMPLETE, 3)
+    assert result.mismatches.count() == 0
+
+
+def test_hidden_and_empty_objects_are_compared(spark: SparkSession, tmp_path: Path) -> None:
+    """C9: Spark's readers skip them."""
+    result = reconciled(spark, tmp_path, {"_x.json": lines(1), ".y.json": lines(2), "e.json": b""}, {})
+    rows = {row.file_path: row for row in result.files.collect()}
+
+    assert {path: (row.source_records, row.status) for path, row in rows.items()} == {
+        "_x.json": (1, "MISSING_IN_BACKUP"),
+        ".y.json": (1, "MISSING_IN_BACKUP"),
+        "e.json": (0, "MISSING_IN_BACKUP"),
+    }
+
+
+def test_odd_names_come_back_as_they_are(spark: SparkSession, tmp_path: Path) -> None:
+    """C10 and C12: nothing is decoded twice, and a folder dt=... adds nothing to a record."""
+    objects = {"a b+c%20d.json": lines(1), "dt=2024-01-01/f.json": lines(2), "ü'\"\n.json": lines(3)}
+    result = reconciled(spark, tmp_path / "out 100%", objects, {}) if (tmp_path / "out 100%").mkdir() is None else None
+
+    assert result is not None
+    assert {row.file_path for row in result.files.collect()} == set(objects)
+
+
+def test_gzip_is_known_by_its_bytes_not_its_name(spark: SparkSession, tmp_path: Path) -> None:
+    """C7."""
+    result = reconciled(spark, tmp_path, {"a.json": gzip.compress(lines(1, 2))}, {"a.json": lines(1, 2)})
+
+    assert (result.verdict, result.totals.matched_records) == (Verdict.MATCH, 2)
+
+
+def test_the_second_run_with_one_id_replaces_the_first(spark: SparkSession, tmp_path: Path) -> None:
+    """E3: no doubled rows, in no table and no report."""
+    for _ in range(2):
+        result = reconciled(spark, tmp_path, {"a.json": lines(1, 2)}, {"a.json": lines(1)}, run_id="month")
+    other = reconciled(spark, tmp_path, {"a.json": lines(1, 2)}, {"a.json": lines(1)}, run_id="other")
+
+    assert (result.files.count(), result.mismatches.count()) == (1, 1)
+    assert other.files.count() == 1
+    runs = spark.read.format("delta").load(str(tmp_path / "out/delta/runs"))
+    assert sorted((row.run_id, row.status) for row in runs.collect()) == [("month", "COMPLETE"), ("other", "COMPLETE")]
+    report = (tmp_path / "out/detailed_report.csv").read_text().splitlines()
+    assert report[0].startswith(
+        "file_path,source_records,backup_records,matched_records,mismatched_records,"
+        "missing_in_backup,missing_in_source,match_rate"
+    )
+    assert len(report) == 3
+    detailed = (tmp_path / "out/detailed_report_detailed.csv").read_text().splitlines()
+    assert detailed[0].startswith("hash,hash_short,file_path,bucket_type,json_content")
+    assert len(detailed) == 3
+    assert len((tmp_path / "out/detailed_report_summary.csv").read_text().splitlines()) == 3
+
+
+def test_masked_values_are_written_nowhere(spark: SparkSession, tmp_path: Path) -> None:
+    """E5."""
+    source = {"a.json": b'{"id":1,"name":"Ada-secret","x":1,"y":2}\n{"name":"Ada-secret",\n'}
+    reconciled(spark, tmp_path, source, {"a.json": b'{"id":1,"name":"Ada-secret","x":2,"y":2}\n'}, mask="$.name")
+    written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+    assert written
+    assert not [path for path in written if b"Ada-secret" in path.read_bytes()]
+    assert '***' in (tmp_path / "out/detailed_report_detailed.csv").read_text()
+
+
+def test_the_repair_lists_name_what_to_copy_again(spark: SparkSession, tmp_path: Path) -> None:
+    source = {"good.json": lines(1), "lost.json": lines(2, 3), "absent.json": lines(4)}
+    result = reconciled(spark, tmp_path, source, {"good.json": lines(1), "lost.json": lines(2)}, run_id="r")
+    folder = tmp_path / "out/runs/r"
+
+    assert (folder / "repair/copy_again.txt").read_text().split() == ["absent.json", "lost.json"]
+    missing = (folder / "repair/missing_in_backup.jsonl").read_text().splitlines()
+    assert sorted(json.loads(line)["id"] for line in missing) == [3, 4]
+    assert json.loads((folder / "report.json").read_text())["totals"]["missing_in_backup"] == 2
+    assert (folder / "report.xlsx").stat().st_size > 0
+    assert result.exit_code == 1
+
+
+@pytest.mark.parametrize("place", ["source", "source/x", ".."])
+def test_places_that_hold_each_other_are_refused(spark: SparkSession, tmp_path: Path, place: str) -> None:
+    (tmp_path / "a/source/x").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="overlap|inside"):
+        tallymark.reconcile(
+            spark, source=str(tmp_path / "a/source"), backup=str(tmp_path / "a" / place), out=str(tmp_path / "out")
+        )
+
+
+def planted(rng: random.Random) -> tuple[Objects, Objects]:
+    """Two prefixes with duplicates, moves, other spellings, changed fields, invalid records and lonely objects."""
+    pool = [{"id": n, "v": rng.choice("abc"), "w": n % 3, "ok": True} for n in range(40)]
+    source: dict[str, list[bytes]] = {f"{n}.json": [] for n in range(5)}
+    backup: dict[str, list[bytes]] = {f"{n}.json": [] for n in range(1, 6)}
+    for _ in range(rng.randrange(200)):
+        item = rng.choice(pool)
+        home = rng.randrange(5)
+        source[f"{home}.json"].append(json.dumps(item).encode())
+        copy = dict(reversed(item.items())) if rng.random() < 0.2 else item
+        copy = copy | {"v": "z"} if rng.random() < 0.1 else copy
+        if rng.random() < 0.9:
+            place = home if 0 < home and rng.random() < 0.8 else rng.randrange(1, 6)
+            backup[f"{place}.json"].append(json.dumps(copy).encode())
+    for side in (source, backup):
+        for records in side.values():
+            records += rng.choices([b"nonsense", b'{"a":1,"a":1}', b""], k=rng.randrange(3))
+            rng.shuffle(records)
+    return tuple({name: b"\n".join(records) for name, records in side.items()} for side in (source, backup))  # type: ignore[return-value]
+
+
+def plainly(source: Objects, backup: Objects) -> tuple[int, int, int, int, int]:
+    left, right = (
+        Counter(record_hash(line) for text in side.values() for line in text.split(b"\n") if line)
+        for side in (source, backup)
+    )
+    met = (left & right).total()
+    return left.total(), right.total(), met, left.total() - met, right.total() - met
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_fast_equals_full_equals_the_plain_definition(spark: SparkSession, tmp_path: Path, seed: int) -> None:
+    source, backup = planted(random.Random(seed))
+    fast = reconciled(spark, tmp_path, source, backup, run_id="fast", chunk_size=7)
+    full = reconciled(spark, tmp_path, source, backup, run_id="full", proof="full")
+    swapped = tallymark.reconcile(
+        spark, source=str(tmp_path / "backup"), backup=str(tmp_path / "source"), out=str(tmp_path / "out"), run_id="back"
+    )
+    found = [
+        (
+            of.totals.source_records,
+            of.totals.backup_records,
+            of.totals.matched_records + of.totals.moved_out,
+            of.totals.mismatched_records + of.totals.missing_in_backup,
+            of.totals.mismatched_records + of.totals.missing_in_source,
+        )
+        for of in (fast, full)
+    ]
+    decided = ["file_path", "source_records", "backup_records", "matched_records", "moved_out", "moved_in"]
+    decided += ["invalid_source", "invalid_backup"]
+
+    assert found == [plainly(source, backup)] * 2
+    assert fast.files.select(decided).collect() == full.files.select(decided).collect()
+    assert swapped.totals.matched_records == fast.totals.matched_records
+    assert swapped.totals.moved_out == fast.totals.moved_out
+    assert swapped.totals.source_records == fast.totals.backup_records
+    assert swapped.totals.missing_in_source + swapped.totals.mismatched_records == found[0][3]
