@@ -1,7 +1,7 @@
 """Delta tables that hold the rows of many runs, each run in its own partition.
 
-A run replaces its own partition in one commit, so writing it twice doubles nothing and a reader sees all of a
-run's rows or none.
+A run writes a table in one commit, so a reader sees all of its rows or none; a run that is repeated replaces its own
+partition, so it doubles nothing.
 """
 
 from __future__ import annotations
@@ -23,20 +23,19 @@ _COMMIT = re.compile(r"\d{20}\.json")
 _SAFE_RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def replace_run(rows: DataFrame, folder: str, run_id: str) -> None:
-    """Writes ``rows`` (with a column ``run_id`` that is ``run_id`` throughout) as the run's only rows.
+def write_run(rows: DataFrame, folder: str, run_id: str, replace: bool) -> None:
+    """Writes ``rows`` (with a column ``run_id`` that is ``run_id`` throughout) in one commit.
 
     Args:
         folder: place of the Delta table; it is made when missing.
+        replace: the table may hold rows of this run, which the new ones replace. Costs four Spark jobs more.
     """
-    (
-        rows.write.format("delta")
-        .mode("overwrite")
-        .option("replaceWhere", f"{RUN_COLUMN} = '{_checked(run_id)}'")
-        .option("userMetadata", run_id)
-        .partitionBy(RUN_COLUMN)
-        .save(spark_uri(folder))
-    )
+    writer = rows.write.format("delta").option("userMetadata", _checked(run_id)).partitionBy(RUN_COLUMN)
+    if replace:
+        writer = writer.mode("overwrite").option("replaceWhere", f"{RUN_COLUMN} = '{run_id}'")
+    else:
+        writer = writer.mode("append")
+    writer.save(spark_uri(folder))
 
 
 def read_run(spark: SparkSession, folder: str, run_id: str) -> DataFrame:
@@ -45,7 +44,7 @@ def read_run(spark: SparkSession, folder: str, run_id: str) -> DataFrame:
 
 
 def fetch_run(store: ObjectStore, folder: str, run_id: str, target: Path) -> list[Path]:
-    """Copies the Parquet files that the run's `replace_run` added into a local folder, in the order of writing.
+    """Copies the Parquet files that the run's last `write_run` added into a local folder, in the order of writing.
 
     The commit is read from the log itself (Delta protocol, "Add File and Remove File"): one commit holds all rows
     of a run, and asking Spark for the same costs seconds.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame
+from collections.abc import Iterator
+
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from tallymark.reconcile.changes import CHANGED
-from tallymark.reconcile.stages import COUNTS
 from tallymark.reconcile.tables import FILES, MISMATCHES
 from tallymark.reconcile.window import BACKUP, SOURCE
 
@@ -16,8 +17,34 @@ STATUS_MISSING_IN_BACKUP = "MISSING_IN_BACKUP"
 STATUS_MISSING_IN_SOURCE = "MISSING_IN_SOURCE"
 STATUS_ERROR = "ERROR"
 
-_PLACED = ("file_path", "source_path", "backup_path", "proof", "error")
-_NEVER_UNKNOWN = {*_PLACED, "status", "source_bytes", "backup_bytes", "run_id", "run_time"}
+_PLACED = ("file_path", "source_path", "backup_path", "source_bytes", "backup_bytes", "proof", "error")
+_COUNTED = ("source_records", "backup_records", "identical_records", "normalised_records")
+_COUNTED += ("invalid_source", "invalid_backup")
+_SETTLED = {
+    "identical_records": f"if(side = {SOURCE}, identical, 0)",
+    "normalised_records": f"if(side = {SOURCE}, normalised, 0)",
+    "moved_out": f"if(side = {SOURCE}, moved, 0)",
+    "moved_in": f"if(side = {BACKUP}, moved, 0)",
+    "left_source": f"if(side = {SOURCE}, missing, 0)",
+    "left_backup": f"if(side = {BACKUP}, missing, 0)",
+}
+_SUMMED = (*_COUNTED, "moved_out", "moved_in", "left_source", "left_backup", "changed")
+_FOUND = "(identical_records + normalised_records + moved_out)"
+_DERIVED = {
+    "matched_records": "identical_records + normalised_records",
+    "mismatched_records": "changed",
+    "missing_in_backup": "left_source - changed",
+    "missing_in_source": "left_backup - changed",
+    # div is exact on integers, and it cuts: the rate never rounds up to 100.
+    "match_rate": f"""if(greatest(source_records, backup_records) = 0, null,
+        (1000000 * {_FOUND}) div greatest(source_records, backup_records) / 10000)""",
+}
+_STATUS = f"""CASE
+    WHEN error IS NOT NULL THEN '{STATUS_ERROR}'
+    WHEN backup_path IS NULL THEN '{STATUS_MISSING_IN_BACKUP}'
+    WHEN source_path IS NULL THEN '{STATUS_MISSING_IN_SOURCE}'
+    WHEN left_source + left_backup > 0 THEN '{STATUS_DIFFERENT}'
+    ELSE '{STATUS_MATCH}' END"""
 
 
 def file_rows(
@@ -30,66 +57,30 @@ def file_rows(
 
     The counts of a pair in error are null: what could not be read is neither matched nor missing.
     """
-    counted = compared.where(F.col("file_path").isNotNull()).select("pair", *COUNTS)
-    found = settled.select(
-        "pair",
-        _on(SOURCE, "identical").alias("identical_records"),
-        _on(SOURCE, "normalised").alias("normalised_records"),
-        _on(SOURCE, "moved").alias("moved_out"),
-        _on(BACKUP, "moved").alias("moved_in"),
-        _on(SOURCE, "missing").alias("missing_in_backup"),
-        _on(BACKUP, "missing").alias("missing_in_source"),
-    )
-    changed = F.when(F.col("bucket_type") == CHANGED, F.col("count")).otherwise(0)
-    versions = explained.select("pair", changed.alias("mismatched_records"), "error")
+    counted = compared.where("file_path IS NOT NULL").select("pair", *_PLACED, *_COUNTED)
+    found = settled.selectExpr("pair", *(f"{rule} AS {name}" for name, rule in _SETTLED.items()))
+    versions = explained.selectExpr("pair", f"if(bucket_type = '{CHANGED}', count, 0) AS changed", "error")
     parts = counted.unionByName(found, allowMissingColumns=True).unionByName(versions, allowMissingColumns=True)
-    sums = [_total(parts, name) for name in parts.columns if name != "pair"]
-    return _finished(parts.repartition(partitions, "pair").groupBy("pair").agg(*sums), run_id, run_time)
+    sums = [F.max(name).alias(name) for name in _PLACED]
+    sums += [F.coalesce(F.sum(name), F.lit(0)).alias(name) for name in _SUMMED]
+    rows = parts.repartition(partitions, "pair").groupBy("pair").agg(*sums)
+    # One file of rows in order: the listing fits on the driver, so its rows fit in one task.
+    return rows.coalesce(1).sortWithinPartitions("pair").selectExpr(*_final(run_id, run_time))
 
 
-def _on(side: int, column: str) -> Column:
-    return F.when(F.col("side") == side, F.col(column)).otherwise(0)
-
-
-def _total(parts: DataFrame, name: str) -> Column:
-    of_text = name in _PLACED or name.endswith("_bytes")
-    return (F.max(name) if of_text else F.coalesce(F.sum(name), F.lit(0))).alias(name)
-
-
-def _finished(sums: DataFrame, run_id: str, run_time: str) -> DataFrame:
-    matched = F.col("identical_records") + F.col("normalised_records")
-    different = F.col("mismatched_records") + F.col("missing_in_backup") + F.col("missing_in_source") > 0
-    # div is exact on integers; the rate is cut, so that it never rounds up to 100.
-    rate = "(1000000 * (matched_records + moved_out)) div greatest(source_records, backup_records) / 10000"
-    rows = (
-        sums.withColumn("matched_records", matched)
-        .withColumn("missing_in_backup", F.col("missing_in_backup") - F.col("mismatched_records"))
-        .withColumn("missing_in_source", F.col("missing_in_source") - F.col("mismatched_records"))
-        .withColumn("match_rate", F.when(F.expr("greatest(source_records, backup_records) > 0"), F.expr(rate)))
-        .withColumn(
-            "status",
-            F.when(F.col("error").isNotNull(), STATUS_ERROR)
-            .when(F.col("backup_path").isNull(), STATUS_MISSING_IN_BACKUP)
-            .when(F.col("source_path").isNull(), STATUS_MISSING_IN_SOURCE)
-            .when(different, STATUS_DIFFERENT)
-            .otherwise(STATUS_MATCH),
-        )
-        .withColumn("run_id", F.lit(run_id))
-        .withColumn("run_time", F.lit(run_time))
-    )
-    known = F.col("error").isNull()
-    columns = [
-        (F.col(name) if name in _NEVER_UNKNOWN else F.when(known, F.col(name))).cast(kind).alias(name)
-        for name, kind in FILES.items()
-    ]
-    # One file of rows in order: a listing fits on the driver, so its rows fit in one task.
-    return rows.coalesce(1).sortWithinPartitions("pair").select(*columns)
+def _final(run_id: str, run_time: str) -> Iterator[str]:
+    """Yields the SQL of each column of the table, in its order."""
+    certain = {"status": _STATUS, "run_id": f"'{run_id}'", "run_time": f"'{run_time}'"}
+    for name, kind in FILES.items():
+        if name in _PLACED or name in certain:
+            yield f"{certain.get(name, name)} AS {name}"
+        else:
+            yield f"cast(if(error IS NULL, {_DERIVED.get(name, name)}, null) AS {kind}) AS {name}"
 
 
 def mismatch_rows(explained: DataFrame, run_id: str, run_time: str, partitions: int) -> DataFrame:
     """Returns the rows with the columns of `tables.MISMATCHES`, ordered by path, bucket and hash."""
-    rows = explained.where(F.col("error").isNull())
-    stamped = rows.withColumn("run_id", F.lit(run_id)).withColumn("run_time", F.lit(run_time))
+    stamped = explained.where("error IS NULL").selectExpr("*", f"'{run_id}' AS run_id", f"'{run_time}' AS run_time")
     order = ("pair", "bucket_type", "hash")
     spread = stamped.repartitionByRange(partitions, *order) if partitions > 1 else stamped.coalesce(1)
     return spread.sortWithinPartitions(*order).select(*MISMATCHES)

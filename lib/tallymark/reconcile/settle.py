@@ -6,42 +6,31 @@ so nothing fans out. Which files the settled copies are taken from follows the o
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame, Window
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame
 
-from tallymark.reconcile.stages import RESIDUE
 from tallymark.reconcile.window import BACKUP, SOURCE
 
 def settle(residue: DataFrame, partitions: int) -> DataFrame:
     """Returns the residue with four more counts a row: ``identical``, ``normalised``, ``moved``, ``missing``.
 
     Args:
-        residue: columns of RESIDUE; a record may stand in several rows.
+        residue: columns of `stages.RESIDUE`; a record may stand in several rows.
         partitions: over how many the hashes are spread.
 
     ``identical + normalised + moved + missing = count`` in each row.
     """
-    rows = residue.repartition(partitions, "hash").withColumn("missing", F.col("count"))
-    rows = _set_off(rows, ["hash", "pair", "raw"], "identical")
-    rows = _set_off(rows, ["hash", "pair"], "normalised")
-    rows = _set_off(rows, ["hash"], "moved")
-    return rows.select(*RESIDUE, "identical", "normalised", "moved", "missing")
+    rows = residue.repartition(partitions, "hash").selectExpr("*", "count AS missing")
+    rows = _set_off(rows, "hash, pair, raw", "identical")
+    rows = _set_off(rows, "hash, pair", "normalised")
+    return _set_off(rows, "hash", "moved")
 
 
-def _set_off(rows: DataFrame, keys: list[str], name: str) -> DataFrame:
+def _set_off(rows: DataFrame, keys: str, name: str) -> DataFrame:
     """Settles what is ``missing`` among the rows with equal ``keys``, into the new column ``name``."""
-    ordered = Window.partitionBy(*keys, "side").orderBy("pair", "ordinal")
-    before = F.coalesce(F.sum("missing").over(ordered.rowsBetween(Window.unboundedPreceding, -1)), F.lit(0))
-    group = Window.partitionBy(*keys)
-    settled = F.least(_sum_of(SOURCE).over(group), _sum_of(BACKUP).over(group))
-    return (
-        rows.withColumn("before", before)
-        .withColumn("settled", settled)
-        .withColumn(name, F.greatest(F.lit(0), F.least(F.col("missing"), F.col("settled") - F.col("before"))))
-        .withColumn("missing", F.col("missing") - F.col(name))
-        .drop("before", "settled")
-    )
-
-
-def _sum_of(side: int) -> Column:
-    return F.sum(F.when(F.col("side") == side, F.col("missing")).otherwise(0))
+    source, backup = (f"sum(if(side = {side}, missing, 0)) OVER (PARTITION BY {keys})" for side in (SOURCE, BACKUP))
+    before = f"""coalesce(sum(missing) OVER (
+        PARTITION BY {keys}, side ORDER BY pair, ordinal ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)"""
+    kept = [column for column in rows.columns if column != "missing"]
+    return rows.selectExpr(
+        "*", f"greatest(0, least(missing, least({source}, {backup}) - {before})) AS {name}"
+    ).selectExpr(*kept, name, f"missing - {name} AS missing")

@@ -59,9 +59,10 @@ _COUNTED = {
 
 @dataclass(frozen=True)
 class Run:
-    """What is known of a run before it reads anything."""
+    """What is known of a run before it reads anything; one with a name of the user's may have run before."""
 
     run_id: str
+    is_named: bool
     run_time: datetime
     source: str
     backup: str
@@ -78,7 +79,7 @@ class Run:
 
 def mark_begun(spark: SparkSession, run: Run) -> None:
     """Makes the run visible as INCOMPLETE before it does anything."""
-    _write_run(spark, run, _run_row(run, _INCOMPLETE))
+    _write_run(spark, run, _run_row(run, _INCOMPLETE), replace=run.is_named)
 
 
 def publish(
@@ -97,7 +98,7 @@ def publish(
         summary = summarise(run, files, mismatches, config, warnings, seconds)
         row = _run_row(run, _INCOMPLETE if summary.verdict is Verdict.INCOMPLETE else _COMPLETE, summary)
         reports = _write_reports(store, config, summary, files, mismatches, row, folder)
-    _write_run(spark, run, row)
+    _write_run(spark, run, row, replace=True)
     return summary, reports
 
 
@@ -245,6 +246,6 @@ def _run_row(run: Run, status: str, summary: RunSummary | None = None) -> pa.Rec
     return pa.RecordBatch.from_pylist([known], arrow_schema(RUNS))
 
 
-def _write_run(spark: SparkSession, run: Run, row: pa.RecordBatch) -> None:
+def _write_run(spark: SparkSession, run: Run, row: pa.RecordBatch, *, replace: bool) -> None:
     rows = [tuple(row.to_pylist()[0].values())]
-    delta.replace_run(spark.createDataFrame(rows, ddl(RUNS)), run.table("runs"), run.run_id)
+    delta.write_run(spark.createDataFrame(rows, ddl(RUNS)).coalesce(1), run.table("runs"), run.run_id, replace)

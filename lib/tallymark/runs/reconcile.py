@@ -103,8 +103,8 @@ def reconcile(
     mismatches = mismatch_rows(explained, run.run_id, run.run_time_text, size.partitions)
     files = file_rows(compared, settled, explained, run.run_id, run.run_time_text, size.partitions)
 
-    delta.replace_run(mismatches, run.table("mismatches"), run.run_id)
-    delta.replace_run(files, run.table("files"), run.run_id)
+    delta.write_run(mismatches, run.table("mismatches"), run.run_id, replace=run.is_named)
+    delta.write_run(files, run.table("files"), run.run_id, replace=run.is_named)
     summary, reports = publish.publish(spark, store, run, config, warnings, time.monotonic() - clock)
     for frame in (compared, settled, explained):
         frame.unpersist()
@@ -126,7 +126,8 @@ def _begin(config: ReconcileConfig) -> Run:
             raise ConfigError(f"out {out} lies inside the {name} {place}: its files would be compared; name another place")
     now = datetime.now(timezone.utc)
     run_id = config.run_id or f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
-    return Run(run_id, now, source, backup, out, json.loads(config.model_dump_json()))
+    settings = json.loads(config.model_dump_json())
+    return Run(run_id, config.run_id is not None, now, source, backup, out, settings)
 
 
 def _settings(config: ReconcileConfig, store: ObjectStore) -> Settings:
