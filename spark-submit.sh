@@ -169,4 +169,5 @@ quoted=""
 for option in "${options[@]}"; do quoted="$quoted'${option//\'/\'\\\'\'}' "; done
 export PYSPARK_SUBMIT_ARGS="${quoted}pyspark-shell"
 export PYTHONPATH="$root/lib${PYTHONPATH:+:$PYTHONPATH}"
+export TALLYMARK_JAVA="${JAVA_HOME:+$JAVA_HOME/bin/}java" JAVA_HOME="$root/conf/local/java"
 exec "$PYSPARK_DRIVER_PYTHON" "$script" "$@"

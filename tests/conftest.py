@@ -16,6 +16,10 @@ import pytest
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from s3_server import S3Server
+
+pytest_plugins = ["s3_fixtures"]
+
 ROOT = Path(__file__).parents[1]
 PYTHON = ROOT / ".venv/bin/python"
 JARS = ROOT / ".jars/spark"
@@ -33,8 +37,8 @@ FOREIGN = (
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator[SparkSession]:
-    """One small local session with Delta and S3, started as ./spark-submit.sh starts it."""
+def spark(s3_server: S3Server) -> Iterator[SparkSession]:
+    """One small local session with Delta and the S3 server, started as ./spark-submit.sh starts it."""
     from tallymark.io.session import spark_session
 
     class_path = ":".join(str(jar) for jar in sorted(JARS.glob("*.jar")))
@@ -44,11 +48,15 @@ def spark() -> Iterator[SparkSession]:
         "-Xlog:cds=off -Xlog:cds+dynamic=off -Xlog:class+path=off"
     )
     with pytest.MonkeyPatch.context() as patch:
+        for name, value in s3_server.environment.items():
+            patch.setenv(name, value)
         patch.setenv(
             "PYSPARK_SUBMIT_ARGS",
             f"--driver-class-path '{class_path}' --driver-java-options '{options}' pyspark-shell",
         )
         patch.setenv("PYSPARK_PYTHON", str(PYTHON))
+        patch.setenv("TALLYMARK_JAVA", f"{os.environ['JAVA_HOME']}/bin/java" if "JAVA_HOME" in os.environ else "java")
+        patch.setenv("JAVA_HOME", str(ROOT / "conf/local/java"))
         # Python workers are children of the JVM and see the package as a local run sees it.
         patch.setenv("PYTHONPATH", str(ROOT / "lib"))
         session = spark_session(

@@ -62,16 +62,20 @@ java_version() {
   "${JAVA_HOME:+$JAVA_HOME/bin/}java" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p'
 }
 
+# Java 24 removed what Hadoop asks for the user by.
+java_fits() { [ "${1:-0}" -ge 17 ] && [ "$1" -lt 24 ]; }
+
 need_java() {
   local version install="apt-get install -y openjdk-17-jre-headless"
   version="$(java_version || true)"
-  [ "${version:-0}" -ge 17 ] && return
+  java_fits "$version" && return
   if [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then
     say "installing Java 17"
     { apt-get update && DEBIAN_FRONTEND=noninteractive $install; } >/dev/null
-    [ "$(java_version)" -ge 17 ] && return
+    java_fits "$(java_version)" && return
   fi
-  fail "needs Java 17 or newer, found ${version:-none}. Install it: $install"
+  fail "needs Java 17 or 21, found ${version:-none}. Install it: $install" \
+    "(and name it by JAVA_HOME where another is the default)"
 }
 
 spark_home() { echo "$venv"/lib/python3.*/site-packages/pyspark; }

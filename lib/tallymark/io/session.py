@@ -49,6 +49,9 @@ _HADOOP_KEYS = (
 )
 _CHAIN = "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider"
 _CHAIN_BEFORE_3_4 = "com.amazonaws.auth.DefaultAWSCredentialsProviderChain"
+_JAVA = "Debian: apt-get install -y openjdk-17-jre-headless, and name it by JAVA_HOME where another is the default"
+# Java 24 removed what Hadoop asks for the user by.
+_FIRST_JAVA_TOO_NEW = 24
 _NO_CONF: Mapping[str, str] = MappingProxyType({})
 
 
@@ -129,9 +132,12 @@ def _submitted_conf() -> SparkConf:
         SparkContext._ensure_initialized()
     except (PySparkRuntimeError, OSError) as error:
         raise ConfigError(
-            "Spark's Java process did not start, its own words stand above: check that `java -version` says 17 or "
-            "newer (Debian: apt-get install -y openjdk-17-jre-headless) and the options of spark-submit"
+            "Spark's Java process did not start, its own words stand above: check the options of spark-submit, and "
+            f"that `java -version` says 17 or 21 ({_JAVA})"
         ) from error
+    version = str(_jvm().java.lang.System.getProperty("java.specification.version"))
+    if float(version) >= _FIRST_JAVA_TOO_NEW:
+        raise ConfigError(f"Spark does not run on Java {version}: it needs 17 or 21 ({_JAVA})")
     return SparkConf()
 
 

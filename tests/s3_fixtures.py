@@ -1,15 +1,11 @@
-"""Fixtures of the io room: one S3 server per run, a fresh bucket per test, and a proxy that breaks things."""
+"""Fixtures: one S3 server per run, a fresh bucket per test, and a proxy in front of it that breaks things."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from itertools import count
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is no package: importlib mode leaves it off the path
 
 from s3_server import QUICK, Bucket, FaultProxy, S3Server, start_fault_proxy, start_s3_server
 from tallymark.io.objects import ObjectStore, S3Settings
