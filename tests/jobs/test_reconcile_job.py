@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from conftest import FOREIGN, ROOT, Submit
 
+FIRST = "_delta_log/00000000000000000000.json"
 LINES = [b'{"id":%d,"site":"north","speed":%d.5,"ok":true}\n' % (n, n) for n in range(1_000)]
 
 
@@ -47,7 +48,7 @@ def test_a_run_from_its_conf_file_to_its_exit_code_twice(submit: Submit, conf: P
     assert (out / "runs/month/repair/copy_again.txt").read_text() == "day/second.json\n"
 
 
-@pytest.mark.parametrize("seen", ["delta/runs/_delta_log", "delta/mismatches/_delta_log", "detailed_report.csv"])
+@pytest.mark.parametrize("seen", [f"delta/runs/{FIRST}", f"delta/mismatches/{FIRST}", "detailed_report.csv"])
 def test_a_killed_run_is_visible_as_incomplete_and_a_second_one_finishes_it(
     submit: Submit, conf: Path, spark: SparkSession, seen: str
 ) -> None:
