@@ -31,7 +31,7 @@ def record(rng: random.Random, day: int, number: int) -> Record:
     return {
         "device_id": f"dev-{rng.randrange(2_000):05}",
         "seq": number,
-        "ts": f"2026-10-{day:02}T{rng.randrange(24):02}:{rng.randrange(60):02}:{rng.randrange(60):02}.{rng.randrange(1000):03}Z",
+        "ts": f"2026-10-{day:02}T{rng.randrange(24):02}:{rng.randrange(60):02}:00.{rng.randrange(1000):03}Z",
         "speed": round(rng.uniform(0, 130), 2),
         "temperature": round(rng.uniform(-20, 45), 1),
         "position": {"lat": round(rng.uniform(-60, 60), 6), "lon": round(rng.uniform(-180, 180), 6)},

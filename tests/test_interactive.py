@@ -120,7 +120,12 @@ def test_options_already_given_are_the_defaults_and_the_others_are_kept() -> Non
     person = Person(*[""] * 7, "y")
     config = started(
         person,
-        **{"source": "s", "backup": "b", "out": "o", "format": "csv", "chunk_size": "70000", "log_level": "error"},
+        source="s",
+        backup="b",
+        out="o",
+        format="csv",
+        chunk_size="70000",
+        log_level="error",
         report=None,
         key="a,b",
     )

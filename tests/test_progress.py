@@ -91,7 +91,7 @@ def test_totals_that_are_not_known_are_not_shown() -> None:
 
 def test_a_job_that_fails_is_reported_as_stopped_and_its_error_passes() -> None:
     work, console = Work(), log_console()
-    with pytest.raises(KeyError), Progress(console, 4, 0, work.poll, "load", work.clock):
+    with pytest.raises(KeyError), Progress(console, 4, 0, work.poll, "load", work.clock):  # noqa: PT012 - fails inside
         work.now, work.done = 1042.0, (1, 10, 500)
         raise KeyError("job")
 

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tallymark import reconcile
+from tallymark import reconcile as _reconcile
+
+if TYPE_CHECKING:
+    from tallymark.runs.reconcile import reconcile as reconcile  # noqa: TC004 - to a type checker it is the function
 
 __all__ = ["reconcile"]
 
@@ -22,4 +25,4 @@ class _Job(ModuleType):
         return getattr(importlib.import_module(f"tallymark.runs.{name}"), name)(*args, **options)
 
 
-reconcile.__class__ = _Job
+_reconcile.__class__ = _Job

@@ -94,7 +94,7 @@ class _Switch(_Once):
     """--flag and --no-flag: sets a truth value and takes no argument."""
 
     def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, _values: Any, option_string: Any = None
     ) -> None:
         super().__call__(parser, namespace, not str(option_string).startswith("--no-"), option_string)
 

@@ -76,7 +76,7 @@ def _json_path(value: str) -> str:
 
 def _number(value: object) -> object:
     if isinstance(value, bool):  # True is 1 to Python, but nobody means one record by it
-        raise ValueError("a truth value is not a number")
+        raise ValueError("a truth value is not a number")  # noqa: TRY004 - pydantic collects ValueError only
     return value
 
 

@@ -65,7 +65,7 @@ class Progress:
         self._bar: Bar | None = None
         self._task = TaskID(0)
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Progress:  # noqa: PYI034 - typing.Self is Python 3.11
         self._started = self._last_line = self._clock()
         if self._console.is_terminal and not self._console.is_dumb_terminal:
             self._quietly(self._start_bar)
@@ -124,7 +124,7 @@ class Progress:
     def _quietly(self, action: Callable[[], None]) -> None:
         try:
             action()
-        except Exception as error:  # showing must never end the job
+        except Exception as error:  # noqa: BLE001 - showing must never end the job
             if not self._failed:
                 self._failed = True
                 _log.warning("Progress cannot be shown for now, the job goes on: %r", error)

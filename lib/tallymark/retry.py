@@ -82,5 +82,5 @@ def call(
     while True:
         try:
             return action()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - `retryable` decides which
             attempts.failed(error)

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import Row, SparkSession
 
 from conftest import FOREIGN, ROOT, Submit
 
@@ -31,7 +31,7 @@ def conf(tmp_path: Path) -> Path:
     return path
 
 
-def rows(spark: SparkSession, out: Path, table: str) -> list[object]:
+def rows(spark: SparkSession, out: Path, table: str) -> list[Row]:
     return spark.read.format("delta").load(str(out / "delta" / table)).collect()
 
 
@@ -71,7 +71,7 @@ def test_a_killed_run_is_visible_as_incomplete_and_a_second_one_finishes_it(
     again = submit("reconcile", "--conf", str(conf))
 
     assert started.returncode == -signal.SIGKILL
-    assert (died.run_id, died.status, died.source_records) == ("month", "INCOMPLETE", None)  # type: ignore[attr-defined]
+    assert (died.run_id, died.status, died.source_records) == ("month", "INCOMPLETE", None)
     assert again.code == 1
     assert [len(rows(spark, out, table)) for table in ("runs", "files", "mismatches")] == [1, 2, 2]
     assert len((out / "detailed_report.csv").read_text().splitlines()) == 3

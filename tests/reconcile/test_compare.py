@@ -22,7 +22,9 @@ def opened(text: bytes, format: str = "jsonl", name: str = "x.json") -> formats.
     return open_records(iter([text] if text else []), name, name, format)
 
 
-def compared(source: bytes, backup: bytes, window: int = 20_000, format: str = "auto") -> tuple[PairCounts, list[Residue]]:
+def compared(
+    source: bytes, backup: bytes, window: int = 20_000, format: str = "auto"
+) -> tuple[PairCounts, list[Residue]]:
     counts = PairCounts()
     residue = list(compare_pair(opened(source, format), opened(backup, format), CanonicalForm(), window, counts))
     return counts, residue
@@ -173,9 +175,7 @@ def test_swapping_the_sides_swaps_the_counts(source: list[bytes], backup: list[b
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(records, max_size=40), st.lists(records, max_size=40), st.integers(1, 50))
-def test_invalid_records_are_counted_alike_by_all_proofs(
-    source: list[bytes], backup: list[bytes], window: int
-) -> None:
+def test_invalid_records_are_counted_alike_by_all_proofs(source: list[bytes], backup: list[bytes], window: int) -> None:
     fast, _ = compared(b"\n".join(source), b"\n".join(backup), window, "jsonl")
     full = PairCounts()
     for side, side_records in ((SOURCE, source), (BACKUP, backup)):

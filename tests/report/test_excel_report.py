@@ -53,8 +53,10 @@ def test_the_summary_sheet_says_verdict_equations_totals_and_settings(tmp_path: 
     rows = sheet(tmp_path / "r.xlsx", "Summary")
     assert rows[0] == (
         "verdict",
-        "DIFFERENT: 98.80 % of 1,000 records match (2 records found in another file); "
-        "5 changed, 7 missing in the backup, 4 missing in the source",
+        (
+            "DIFFERENT: 98.80 % of 1,000 records match (2 records found in another file); "
+            "5 changed, 7 missing in the backup, 4 missing in the source"
+        ),
     )
     assert ("warning", "the backup has versioning switched off") in rows
     assert ("source", "source 1,000 = matched 986 + changed 5 + moved out 2 + missing in backup 7") in rows

@@ -23,7 +23,11 @@ TWO = b'{"id":2,"v":"a","w":"b"}\n'
 
 
 def reconciled(spark: SparkSession, bucket: Bucket, out: object = None, **options: Any) -> ReconcileResult:
-    places = {"source": f"{bucket.uri}/source", "backup": f"{bucket.uri}/backup", "out": str(out or f"{bucket.uri}/out")}
+    places = {
+        "source": f"{bucket.uri}/source",
+        "backup": f"{bucket.uri}/backup",
+        "out": str(out or f"{bucket.uri}/out"),
+    }
     result: ReconcileResult = tallymark.reconcile(spark, **places | options)
     return result
 
@@ -47,7 +51,10 @@ def test_source_backup_and_output_on_s3(spark: SparkSession, bucket: Bucket) -> 
     rows = list(csv.DictReader(io.StringIO(body)))
 
     assert (result.verdict, result.totals.missing_in_backup) == (Verdict.DIFFERENT, 1)
-    assert [(row["file_path"], row["match_rate"]) for row in rows] == [("2026/x.json.gz", "0"), ("a b+c%20d.json", "100")] * 2
+    assert [(row["file_path"], row["match_rate"]) for row in rows] == [
+        ("2026/x.json.gz", "0"),
+        ("a b+c%20d.json", "100"),
+    ] * 2
     assert {row.file_path: row.proof for row in result.files.collect()} == {
         "2026/x.json.gz": "compare",
         "a b+c%20d.json": "identical",
@@ -87,7 +94,9 @@ def test_an_etag_that_is_no_md5_is_found_out(
     """Under SSE-KMS an ETag looks like an MD5; equal ones must not pass for equal bytes."""
     bucket.put("source/a.json", ONE)
     bucket.put("backup/a.json", TWO)
-    etags = [bucket.client.head_object(Bucket=bucket.name, Key=f"{side}/a.json")["ETag"] for side in ("source", "backup")]
+    etags = [
+        bucket.client.head_object(Bucket=bucket.name, Key=f"{side}/a.json")["ETag"] for side in ("source", "backup")
+    ]
     same = b"0" * 32
 
     def lie(listing: bytes) -> bytes:

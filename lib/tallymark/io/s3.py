@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,7 +129,7 @@ def put_file(settings: S3Settings, source: Path, uri: str) -> None:
 def checksum(settings: S3Settings, obj: StoredObject) -> str | None:
     """Return the strong checksum that S3 keeps over the whole object, if it keeps one."""
     try:
-        head = client(settings).head_object(**_pinned(obj), ChecksumMode="ENABLED")
+        head: Mapping[str, Any] = client(settings).head_object(**_pinned(obj), ChecksumMode="ENABLED")
     except _FAILURES as error:
         raise _reading_error(error, obj) from error
     if head.get("ChecksumType") != "FULL_OBJECT":

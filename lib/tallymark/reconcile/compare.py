@@ -107,9 +107,7 @@ def _count_equal(records: list[bytes], validity: Validity, counts: PairCounts) -
     counts.invalid_backup += invalid
 
 
-def _cancel(
-    left: Block, right: Block, raw: RawWindow, validity: Validity, window: int, counts: PairCounts
-) -> None:
+def _cancel(left: Block, right: Block, raw: RawWindow, validity: Validity, window: int, counts: PairCounts) -> None:
     """Cancels equal raw records of two blocks, slice by slice; the surplus of each goes to the window."""
     ordinals = (_first_ordinal(SOURCE, left, counts), _first_ordinal(BACKUP, right, counts))
     step = max(1, window // 2)

@@ -18,8 +18,14 @@ STATUS_MISSING_IN_SOURCE = "MISSING_IN_SOURCE"
 STATUS_ERROR = "ERROR"
 
 _PLACED = ("file_path", "source_path", "backup_path", "source_bytes", "backup_bytes", "proof", "error")
-_COUNTED = ("source_records", "backup_records", "identical_records", "normalised_records")
-_COUNTED += ("invalid_source", "invalid_backup")
+_COUNTED = (
+    "source_records",
+    "backup_records",
+    "identical_records",
+    "normalised_records",
+    "invalid_source",
+    "invalid_backup",
+)
 _SETTLED = {
     "identical_records": f"if(side = {SOURCE}, identical, 0)",
     "normalised_records": f"if(side = {SOURCE}, normalised, 0)",

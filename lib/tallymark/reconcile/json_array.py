@@ -64,41 +64,43 @@ def split(chunks: Iterable[bytes], uri: str) -> Iterator[Block]:
 
 def _split_array(text: bytes, chunks: Iterator[bytes], uri: str) -> Iterator[Block]:
     count = 0
-    for text in _growing(text, chunks, "an element", uri, split := _Rest()):
-        elements, used, closed = _take(text, uri, final=split.is_last, first=count == 0)
+    rest = _Rest(text)
+    for piece in _growing(rest, chunks, "an element", uri):
+        elements, used, closed = _take(piece, uri, final=rest.is_last, first=count == 0)
         if elements:
-            yield Block(text[:used], elements)
+            yield Block(piece[:used], elements)
             count += len(elements)
-        split.text = text[used:]
+        rest.text = piece[used:]
         if closed:
-            _expect_space(split.text, chunks, uri)
+            _expect_space(rest.text, chunks, uri)
             return
     raise ObjectError(uri, "CUT_ARRAY", f"the array ends after {count:,} whole records without its ']'")
 
 
 def _split_values(text: bytes, chunks: Iterator[bytes], uri: str) -> Iterator[Block]:
-    for text in _growing(text, chunks, "a value", uri, split := _Rest()):
-        values, used = _values(text, uri)
+    rest = _Rest(text)
+    for piece in _growing(rest, chunks, "a value", uri):
+        values, used = _values(piece, uri)
         if values:
-            yield Block(text[:used], values)
-        split.text = text[used:]
-    if split.text.strip():
+            yield Block(piece[:used], values)
+        rest.text = piece[used:]
+    if rest.text.strip():
         raise ObjectError(uri, "CUT_ARRAY", "the last value is not whole")
 
 
 class _Rest:
     """What a splitter could not use yet."""
 
-    text = b""
-    is_last = False
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self.is_last = False
 
 
-def _growing(text: bytes, chunks: Iterator[bytes], what: str, uri: str, rest: _Rest) -> Iterator[bytes]:
+def _growing(rest: _Rest, chunks: Iterator[bytes], what: str, uri: str) -> Iterator[bytes]:
     """Yields the text to split: what was left of the one before and at least as much again.
 
     At least as much, because a long element is looked through from its start each time.
     """
-    rest.text = text
     wanted = 0
     while True:
         parts, size = [rest.text], len(rest.text)

@@ -95,4 +95,4 @@ def pack(pairs: Sequence[Pair[Object]], cores: int) -> list[list[Pair[Object]]]:
         load, number = heapq.heappop(heap)
         bins[number].append(pair)
         heapq.heappush(heap, (load + cost[pair.number], number))
-    return sorted(bins, key=lambda bin: -sum(cost[pair.number] for pair in bin))
+    return sorted(bins, key=lambda task: -sum(cost[pair.number] for pair in task))

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 
 from tallymark.reconcile.window import BACKUP, SOURCE
 
+
 def settle(residue: DataFrame, partitions: int) -> DataFrame:
     """Returns the residue with four more counts a row: ``identical``, ``normalised``, ``moved``, ``missing``.
 

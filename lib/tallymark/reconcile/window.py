@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 from tallymark.reconcile.canonical import CanonicalForm, InvalidRecord
 from tallymark.reconcile.formats import Records
@@ -30,7 +29,8 @@ class PairCounts:
     invalid_backup: int = 0
 
 
-class Residue(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Residue:
     """``count`` equal records of one side without a partner so far.
 
     ``hash``: 32 bytes, SHA-256 of the canonical form (of the raw bytes where ``reason`` says it is invalid);
@@ -134,9 +134,7 @@ class HashedWindow:
         self._held: dict[bytes, list[Residue]] = {}
         self._content_left = content_bytes
 
-    def add_all(
-        self, side: int, identity: Identity, records: Sequence[bytes], first_ordinal: int
-    ) -> Iterator[Residue]:
+    def add_all(self, side: int, identity: Identity, records: Sequence[bytes], first_ordinal: int) -> Iterator[Residue]:
         """Adds each record; yields what had to leave."""
         for ordinal, record in enumerate(records, first_ordinal):
             yield from self.add(identity.residue(side, record, 1, ordinal))
@@ -155,19 +153,19 @@ class HashedWindow:
             self._hold(held, new)
         if len(self._held) > self._limit:
             for residue in self.flush():
-                yield residue._replace(content=None)
+                yield replace(residue, content=None)
 
     def _hold(self, held: list[Residue], new: Residue) -> None:
         for position, old in enumerate(held):
             if old.raw == new.raw:
-                held[position] = old._replace(count=old.count + new.count)
+                held[position] = replace(old, count=old.count + new.count)
                 return
         held.append(self._within_budget(new))
 
     def _within_budget(self, new: Residue) -> Residue:
         size = len(new.content or b"")
         if size > self._content_left:
-            return new._replace(content=None)
+            return replace(new, content=None)
         self._content_left -= size
         return new
 
@@ -184,11 +182,11 @@ class HashedWindow:
             left -= used
             held.remove(old)
             if old.count > used:
-                held.append(old._replace(count=old.count - used))
+                held.append(replace(old, count=old.count - used))
             elif old.content is not None:
                 self._content_left += len(old.content)
         if left:
-            self._hold(held, new._replace(count=left))
+            self._hold(held, replace(new, count=left))
         elif not held:
             del self._held[new.hash]
 

@@ -98,8 +98,10 @@ def _write_records(batch: pa.RecordBatch, valid: BinaryIO, invalid: BinaryIO) ->
     for line, count in zip(lines.to_pylist(), batch.column("count").filter(sound).to_pylist()):
         _repeat(line.encode() + b"\n", count, valid)
     broken = batch.append_column("content", content).filter(pc.invert(sound))
-    for row in broken.select(["content", "count", "file_path", "hash", "reason"]).to_pylist():
-        invalid.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+    invalid.writelines(
+        json.dumps(row, ensure_ascii=False).encode() + b"\n"
+        for row in broken.select(["content", "count", "file_path", "hash", "reason"]).to_pylist()
+    )
 
 
 def _repeat(line: bytes, count: int, file: BinaryIO) -> None:

@@ -1,1 +1,1 @@
-"""One run of a job from its config to its typed result: the record's whole way. Called by `jobs/` and from notebooks."""
+"""One run of a job, from its config to its typed result: the record's whole way. Called by `jobs/` and notebooks."""

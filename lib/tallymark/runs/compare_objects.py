@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from itertools import zip_longest
 from typing import Any, Protocol
 
@@ -28,6 +28,7 @@ from tallymark.runs.shipping import ObjectPair, Settings, unpack_task
 logger = logging.getLogger(__name__)
 
 _SCHEMA = arrow_schema(COMPARED)
+_RESIDUE_FIELDS = tuple(field.name for field in fields(Residue))
 _BATCH_ROWS = 10_000
 _BATCH_BYTES = 4 << 20
 
@@ -45,8 +46,12 @@ class Accumulator(Protocol):
     def add(self, term: int) -> None: ...
 
 
+Done = tuple[Accumulator, Accumulator, Accumulator]
+"""Files, records and bytes that are done."""
+
+
 def compare_objects(
-    settings: Settings, tasks: Broadcast, done: tuple[Accumulator, Accumulator, Accumulator]
+    settings: Settings, tasks: Broadcast, done: Done
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Returns the function for `mapInArrow` over task numbers (column ``id``); it yields COMPARED."""
 
@@ -58,9 +63,7 @@ def compare_objects(
     return run
 
 
-def _compare_task(
-    settings: Settings, task: int, pairs: list[ObjectPair], done: tuple[Accumulator, Accumulator, Accumulator]
-) -> Iterator[dict[str, Any]]:
+def _compare_task(settings: Settings, task: int, pairs: list[ObjectPair], done: Done) -> Iterator[dict[str, Any]]:
     for pair in pairs:
         counts = PairCounts()
         proof, error = _planned_proof(pair, settings), None
@@ -68,7 +71,7 @@ def _compare_task(
             if proof == IDENTICAL and not _proven_identical(pair, settings, counts):
                 proof = COMPARE
             for residue in _residue(pair, proof, settings, counts):
-                yield {"task": task, "pair": pair.number, **residue._asdict()}
+                yield {"task": task, "pair": pair.number, **_fields(residue)}
         except ObjectError as failure:
             error = str(failure)
         except Exception as failure:  # a defect met by one object must not stop the proof of all others
@@ -77,6 +80,11 @@ def _compare_task(
         yield _counts_row(task, pair, proof, counts, error)
         for accumulator, term in zip(done, (1, counts.source_records + counts.backup_records, pair.bytes)):
             accumulator.add(term)
+
+
+def _fields(residue: Residue) -> dict[str, Any]:
+    # dataclasses.asdict would copy each of millions of rows deeply.
+    return {name: getattr(residue, name) for name in _RESIDUE_FIELDS}
 
 
 def _planned_proof(pair: ObjectPair, settings: Settings) -> str:

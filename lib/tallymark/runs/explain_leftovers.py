@@ -54,9 +54,7 @@ def _explain_pair(settings: Settings, pair: ObjectPair, rows: Iterator[dict[str,
         yield pa.RecordBatch.from_pylist([{"pair": pair.number, "error": str(failure)}], _SCHEMA)
 
 
-def _groups(
-    rows: Iterator[dict[str, Any]], window: int, contents: dict[int, _Contents]
-) -> Iterator[list[Leftover]]:
+def _groups(rows: Iterator[dict[str, Any]], window: int, contents: dict[int, _Contents]) -> Iterator[list[Leftover]]:
     """Yields the leftovers in which one record's versions are looked for: all of a pair, or a window of them."""
     group: list[Leftover] = []
     size = 0

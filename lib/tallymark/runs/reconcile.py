@@ -68,7 +68,7 @@ class ReconcileResult:
         return self.summary.exit_code
 
 
-def _no_progress(files: int, size: int, poll: Poll) -> AbstractContextManager[object]:
+def _no_progress(_files: int, _size: int, _poll: Poll) -> AbstractContextManager[object]:
     return nullcontext()
 
 
@@ -123,7 +123,9 @@ def _begin(config: ReconcileConfig) -> Run:
         raise ConfigError(f"source {source} and backup {backup} overlap: name two places that do not hold each other")
     for name, place in (("source", source), ("backup", backup)):
         if is_within(out, place):
-            raise ConfigError(f"out {out} lies inside the {name} {place}: its files would be compared; name another place")
+            raise ConfigError(
+                f"out {out} lies inside the {name} {place}: its files would be compared; name another place"
+            )
     now = datetime.now(timezone.utc)
     run_id = config.run_id or f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
     settings = json.loads(config.model_dump_json())
@@ -182,14 +184,15 @@ def _compare(
     show_progress: ShowProgress,
 ) -> tuple[DataFrame, Compared]:
     """Runs the comparing tasks and keeps their rows, columns of `stages.COMPARED`."""
-    done = tuple(spark.sparkContext.accumulator(0) for _ in range(3))
+    files, records, size = (spark.sparkContext.accumulator(0) for _ in range(3))
     count = len(tasks.value)
     numbers = spark.range(0, count, 1, max(1, count))
-    compared = numbers.mapInArrow(compare_objects(settings, tasks, done), ddl(COMPARED))
+    compared = numbers.mapInArrow(compare_objects(settings, tasks, (files, records, size)), ddl(COMPARED))
     compared = compared.persist(StorageLevel.MEMORY_AND_DISK)
-    with show_progress(len(pairs), sum(pair.bytes for pair in pairs), lambda: tuple(term.value for term in done)):
-        row = compared.agg(F.count("hash"), F.count("error")).head()
-    return compared, Compared(*row)
+    total = sum(pair.bytes for pair in pairs)
+    with show_progress(len(pairs), total, lambda: (files.value, records.value, size.value)):
+        (row,) = compared.agg(F.count("hash"), F.count("error")).collect()
+    return compared, Compared(residue=row[0], errors=row[1])
 
 
 def _readable_residue(compared: DataFrame, size: Compared) -> DataFrame:
@@ -199,9 +202,7 @@ def _readable_residue(compared: DataFrame, size: Compared) -> DataFrame:
     return residue.join(F.broadcast(in_error), on="pair", how="left_anti") if size.errors else residue
 
 
-def _explain(
-    settings: Settings, tasks: Broadcast[list[bytes]], settled: DataFrame, size: Compared
-) -> DataFrame:
+def _explain(settings: Settings, tasks: Broadcast[list[bytes]], settled: DataFrame, size: Compared) -> DataFrame:
     """Returns the mismatches, columns of `stages.EXPLAINED`; reads again only what did not travel."""
     left = settled.where(F.col("missing") > 0)
     rows = left.withColumn("count", F.col("missing")).select(*LEFTOVERS)
