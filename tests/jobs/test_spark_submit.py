@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +41,21 @@ spark.stop()
 sys.exit(1)
 """
 
+# A job that waits in a call to Java for a task that does not end.
+SLEEPY = """
+import sys, time
+from tallymark.io.session import spark_session
+
+spark = spark_session("sleepy")
+print("up", flush=True)
+try:
+    spark.sparkContext.parallelize([0], 1).map(lambda _: time.sleep(300)).collect()
+except KeyboardInterrupt:
+    spark.stop()
+    print("in order")
+    sys.exit(130)
+"""
+
 # Stands for the spark-submit of a cluster: tells how it was called.
 CLUSTER_SUBMIT = """#!/bin/sh
 printf '%s\\n' "$@"
@@ -50,6 +69,7 @@ def jobs(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "probe.py").write_text(PROBE)
     (folder / "shipped.py").write_text(SHIPPED)
+    (folder / "sleepy.py").write_text(SLEEPY)
     return folder
 
 
@@ -180,8 +200,29 @@ def test_a_local_job_commits_to_delta_and_stays_silent(submit: Submit, jobs: Pat
 
     assert done.code == 1, done.err
     assert done.out == f"local[2] {ROOT}/lib/tallymark/errors.py\n3 rows\n"
-    assert [line for line in done.err.splitlines() if "incubator modules" not in line] == []
+    assert done.err == ""
     assert list(submit.folder.iterdir()) == []
+
+
+def test_ctrl_c_in_the_middle_of_a_spark_call_lets_the_job_end_in_order(submit: Submit, jobs: Path) -> None:
+    """A terminal sends the signal to the whole group of processes, Java among them."""
+    with subprocess.Popen(
+        [str(submit.script), "sleepy"],
+        cwd=submit.folder,
+        env={**submit.environment, "TALLYMARK_JOBS": str(jobs)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        time.sleep(3)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+
+    assert (process.returncode, out) == (130, "in order\n"), err
+    assert "Traceback" not in err
 
 
 def test_executors_of_a_real_cluster_import_the_package_from_the_zip(

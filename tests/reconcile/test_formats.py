@@ -244,7 +244,9 @@ def test_csv_as_the_standard_library_writes_it_comes_back(
     rows: list[tuple[str, str, str]], piece: int, end: str
 ) -> None:
     file = io.StringIO(newline="")
-    writer = csv.writer(file, lineterminator=end)
+    # Up to Python 3.12 the writer leaves a lone carriage return unquoted, where it is part of the line end.
+    quoting = csv.QUOTE_ALL if any("\r" in cell for row in rows for cell in row) else csv.QUOTE_MINIMAL
+    writer = csv.writer(file, lineterminator=end, quoting=quoting)
     writer.writerow(["one", "two", "three"])
     writer.writerows(rows)
     read = opened(file.getvalue().encode(), "csv", piece=piece)

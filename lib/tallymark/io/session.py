@@ -6,7 +6,10 @@ pyspark is imported when a session is asked for: the package itself works withou
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
+import threading
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -34,7 +37,8 @@ _LOCAL = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
 }
-# A dead endpoint fails within a minute: 3 tries of 15 s, the least that S3A accepts. Throttling has a count of its own.
+# One request to a dead endpoint gives up within a minute: 3 tries of 15 s, the least that S3A accepts, instead of
+# hours. Throttling has a count of its own.
 _S3A = {
     "fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
     "fs.s3a.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
@@ -42,7 +46,7 @@ _S3A = {
     "fs.s3a.retry.limit": "2",
     "fs.s3a.retry.interval": "500ms",
     "fs.s3a.connection.establish.timeout": "15000",
-    "fs.s3a.connection.timeout": "60000",
+    "fs.s3a.connection.timeout": "30000",
 }
 _HADOOP_KEYS = (
     "org.apache.hadoop.fs.s3a.TemporaryAWSCredentialsProvider,org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider"
@@ -84,7 +88,9 @@ def spark_session(app_name: str, conf: Mapping[str, str] = _NO_CONF) -> SparkSes
     for key, value in conf.items():
         submitted.set(key, value)
     _require_delta()
-    return SparkSession.builder.config(conf=submitted).getOrCreate()
+    session = SparkSession.builder.config(conf=submitted).getOrCreate()
+    _let_interrupts_pass()
+    return session
 
 
 def s3_settings(environ: Mapping[str, str]) -> dict[str, str]:
@@ -163,6 +169,18 @@ def _require_delta() -> None:
             f"this Spark has no Delta Lake: add `--packages {_delta_package()}` before the job's name, "
             "or unset SPARK_HOME to use the local line"
         ) from error
+
+
+def _let_interrupts_pass() -> None:
+    """Make Ctrl-C a KeyboardInterrupt and nothing else, so that a job can end in order and exit with 130.
+
+    pyspark's own handler calls Java in the middle of the call that it interrupts, on the same connection: the answers
+    change places and the job sees some Py4JError instead.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # py4j closes the interrupted connection, as it must, and logs a traceback about it.
+    logging.getLogger().addFilter(lambda record: record.msg != "KeyboardInterrupt while sending command.")
 
 
 def _jvm() -> Any:

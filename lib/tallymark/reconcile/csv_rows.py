@@ -126,8 +126,8 @@ class _Quotes:
     def __init__(self, delimiter: bytes) -> None:
         mark = re.escape(delimiter)
         self._clean = re.compile(rb'(?:"[^"]*"|[^"%b]*)(?:%b(?:"[^"]*"|[^"%b]*))*\r?' % (mark, mark, mark))
-        self._cell = re.compile(rb'"[^"]*(?:""[^"]*)*"[^%b]*|(?!")[^%b]*' % (mark, mark))
-        self._rest = re.compile(rb'[^"]*(?:""[^"]*)*"[^%b]*' % mark)
+        self._cell = re.compile(rb'"[^"]*(?:""[^"]*)*"(?!")[^%b]*|(?!")[^%b]*' % (mark, mark))
+        self._rest = re.compile(rb'[^"]*(?:""[^"]*)*"(?!")[^%b]*' % mark)
         self._open = False
 
     def row_ends(self, text: bytes, scanned: int) -> list[int]:
