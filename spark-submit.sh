@@ -128,37 +128,41 @@ ours="$root/.jars/spark"
 records=""
 case "$java_options" in *ArchiveClassesAtExit*) records=yes ;; esac
 if ! cmp -s "$root/conf/local/ivy.xml" "$ours/ivy.xml" || [ "$ours/ivy.xml" -ot "$venv/requirements.txt" ] ||
-  [ -z "$records" ] && [ ! -e "$ours/classes.jsa" ]; then
+  { [ -z "$records" ] && [ ! -e "$ours/classes.jsa" ]; }; then
   "$root/conf/local/setup.sh" "$([ -n "$records" ] && echo jars || echo classes)"
 fi
 
+shipped="" in_place=""
+for jar in "$ours"/*.jar; do
+  shipped="${shipped:+$shipped,}$jar"
+  in_place="${in_place:+$in_place:}$jar"
+done
 case "${master:-local}" in
-  local*)
-    # On the class path where they lie: `--jars` would copy them at every start. Workers inherit the path to lib/.
-    for jar in "$ours"/*.jar; do our_path="${our_path:+$our_path:}$jar"; done
-    class_path="$our_path${class_path:+:$class_path}"
-    # C1 alone and the recorded classes: the JVM is up in half the time.
-    java_options="-XX:TieredStopAtLevel=1 $java_options"
-    if [ -z "$records" ] && [ -s "$ours/classes.jsa" ]; then
-      java_options="-XX:SharedArchiveFile=$ours/classes.jsa -Xshare:auto $java_options"
-    fi
-    # The archive may not fit any more (another Java, another option): then the JVM starts without it, and says nothing.
-    java_options="-Xlog:cds=off -Xlog:cds+dynamic=off -Xlog:class+path=off $java_options"
-    ;;
+  local | local\[*) ;; # Nothing to ship: `--jars` would copy the jars at every start, and workers inherit the path to lib/.
   *)
     make_zip
-    for jar in "$ours"/*.jar; do jars="${jars:+$jars,}$jar"; done
+    jars="$shipped${jars:+,$jars}"
     ;;
 esac
-case "$java_options" in
-  *log4j2.configurationFile*) ;;
-  *) java_options="-Dlog4j2.configurationFile=file:$root/conf/local/log4j2.properties $java_options" ;;
-esac
+if [ "$deploy_mode" != cluster ]; then
+  class_path="$in_place${class_path:+:$class_path}"
+  # C1 alone and the recorded classes: the JVM is up in half the time.
+  java_options="-XX:TieredStopAtLevel=1 $java_options"
+  if [ -z "$records" ] && [ -s "$ours/classes.jsa" ]; then
+    java_options="-XX:SharedArchiveFile=$ours/classes.jsa -Xshare:auto $java_options"
+  fi
+  # The archive may not fit any more (another Java, another option): then the JVM starts without it, and says nothing.
+  java_options="-Xlog:cds=off -Xlog:cds+dynamic=off -Xlog:class+path=off $java_options"
+  case "$java_options" in
+    *log4j2.configurationFile*) ;;
+    *) java_options="-Dlog4j2.configurationFile=file:$root/conf/local/log4j2.properties $java_options" ;;
+  esac
+fi
 
 [ -z "$jars" ] || options+=(--jars "$jars")
 [ -z "$py_files" ] || options+=(--py-files "$py_files")
 [ -z "$class_path" ] || options+=(--driver-class-path "$class_path")
-options+=(--driver-java-options "$java_options")
+[ -z "$java_options" ] || options+=(--driver-java-options "$java_options")
 
 if [ "$deploy_mode" = cluster ]; then
   exec "$venv/bin/spark-submit" "${options[@]}" "$script" "$@"

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tallymark.command_line import read_arguments
 from tallymark.config import ReconcileConfig, load, merge
-from tallymark.errors import EXIT_INTERRUPTED, ConfigError, TallymarkError
+from tallymark.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, ConfigError, TallymarkError
 from tallymark.interactive import ask
 from tallymark.io.objects import ObjectStore
 from tallymark.progress import Progress
@@ -29,6 +29,9 @@ def main(argv: list[str]) -> int:
     except TallymarkError as error:
         console.print(f"reconcile: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         return error.exit_code
+    except Exception:  # a defect: keeps its traceback, but must not end with 1, which says DIFFERENT
+        logging.getLogger(__name__).exception("reconcile stopped; the run stays INCOMPLETE in the table runs")
+        return EXIT_INCOMPLETE
     except KeyboardInterrupt:
         console.print("reconcile: interrupted; the run stays INCOMPLETE in the table runs")
         return EXIT_INTERRUPTED

@@ -245,8 +245,8 @@ def test_csv_as_the_standard_library_writes_it_comes_back(
 ) -> None:
     file = io.StringIO(newline="")
     # Up to Python 3.12 the writer leaves a lone carriage return unquoted, where it is part of the line end.
-    quoting = csv.QUOTE_ALL if any("\r" in cell for row in rows for cell in row) else csv.QUOTE_MINIMAL
-    writer = csv.writer(file, lineterminator=end, quoting=quoting)
+    quote_all = any("\r" in cell for row in rows for cell in row)
+    writer = csv.writer(file, lineterminator=end, quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL)
     writer.writerow(["one", "two", "three"])
     writer.writerows(rows)
     read = opened(file.getvalue().encode(), "csv", piece=piece)

@@ -26,7 +26,9 @@ def residue(spark: SparkSession, rows: list[Row]) -> DataFrame:
     return spark.createDataFrame(table, ddl(RESIDUE))
 
 
-def assert_settled(spark: SparkSession, rows: list[Row], expected: list[tuple[str, str, int, int, int, int, int, int]]) -> None:
+def assert_settled(
+    spark: SparkSession, rows: list[Row], expected: list[tuple[str, str, int, int, int, int, int, int]]
+) -> None:
     found = settle(residue(spark, rows), 2).selectExpr(
         "cast(hash AS string) AS hash",
         "cast(raw AS string) AS raw",

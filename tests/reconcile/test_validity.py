@@ -36,7 +36,9 @@ def test_an_invalid_record_among_valid_ones_of_its_shape_is_found(bad: bytes) ->
 
 values = st.recursive(
     st.one_of(st.integers(), st.floats(allow_nan=False), st.booleans(), st.none(), st.text(max_size=4)),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text("ab\"\\é", max_size=2), inner, max_size=3)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text('ab"\\é', max_size=2), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 texts = values.flatmap(

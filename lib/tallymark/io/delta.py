@@ -14,8 +14,11 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
+from tallymark.errors import IncompleteError
 from tallymark.io.objects import ObjectStore, join, spark_uri
 
 RUN_COLUMN = "run_id"
@@ -29,13 +32,22 @@ def write_run(rows: DataFrame, folder: str, run_id: str, replace: bool) -> None:
     Args:
         folder: place of the Delta table; it is made when missing.
         replace: the table may hold rows of this run, which the new ones replace. Costs four Spark jobs more.
+
+    Raises:
+        IncompleteError: Spark could not compute or write the rows.
     """
     writer = rows.write.format("delta").option("userMetadata", _checked(run_id)).partitionBy(RUN_COLUMN)
     if replace:
         writer = writer.mode("overwrite").option("replaceWhere", f"{RUN_COLUMN} = '{run_id}'")
     else:
         writer = writer.mode("append")
-    writer.save(spark_uri(folder))
+    try:
+        writer.save(spark_uri(folder))
+    except (PySparkException, Py4JJavaError) as error:
+        cause = str(error).strip().partition("\n")[0]
+        raise IncompleteError(
+            f"cannot write the table {folder}: {cause}; check the place and the right to write"
+        ) from error
 
 
 def read_run(spark: SparkSession, folder: str, run_id: str) -> DataFrame:

@@ -46,7 +46,7 @@ _DERIVED = {
         (1000000 * {_FOUND}) div greatest(source_records, backup_records) / 10000)""",
 }
 _STATUS = f"""CASE
-    WHEN error IS NOT NULL THEN '{STATUS_ERROR}'
+    WHEN error IS NOT NULL OR unexplained IS NOT NULL THEN '{STATUS_ERROR}'
     WHEN backup_path IS NULL THEN '{STATUS_MISSING_IN_BACKUP}'
     WHEN source_path IS NULL THEN '{STATUS_MISSING_IN_SOURCE}'
     WHEN left_source + left_backup > 0 THEN '{STATUS_DIFFERENT}'
@@ -61,13 +61,16 @@ def file_rows(
     Args:
         compared: columns of `stages.COMPARED`; settled: of `settle`; explained: of `stages.EXPLAINED`.
 
-    The counts of a pair in error are null: what could not be read is neither matched nor missing.
+    The counts of a pair in error are null: what could not be read is neither matched nor missing. A pair that was
+    read but could not be read again to explain its leftovers is an error too, and keeps its counts.
     """
     counted = compared.where("file_path IS NOT NULL").select("pair", *_PLACED, *_COUNTED)
     found = settled.selectExpr("pair", *(f"{rule} AS {name}" for name, rule in _SETTLED.items()))
-    versions = explained.selectExpr("pair", f"if(bucket_type = '{CHANGED}', count, 0) AS changed", "error")
+    versions = explained.selectExpr(
+        "pair", f"if(bucket_type = '{CHANGED}', count, 0) AS changed", "error AS unexplained"
+    )
     parts = counted.unionByName(found, allowMissingColumns=True).unionByName(versions, allowMissingColumns=True)
-    sums = [F.max(name).alias(name) for name in _PLACED]
+    sums = [F.max(name).alias(name) for name in (*_PLACED, "unexplained")]
     sums += [F.coalesce(F.sum(name), F.lit(0)).alias(name) for name in _SUMMED]
     rows = parts.repartition(partitions, "pair").groupBy("pair").agg(*sums)
     # One file of rows in order: the listing fits on the driver, so its rows fit in one task.
@@ -76,7 +79,12 @@ def file_rows(
 
 def _final(run_id: str, run_time: str) -> Iterator[str]:
     """Yields the SQL of each column of the table, in its order."""
-    certain = {"status": _STATUS, "run_id": f"'{run_id}'", "run_time": f"'{run_time}'"}
+    certain = {
+        "status": _STATUS,
+        "error": "coalesce(error, unexplained)",
+        "run_id": f"'{run_id}'",
+        "run_time": f"'{run_time}'",
+    }
     for name, kind in FILES.items():
         if name in _PLACED or name in certain:
             yield f"{certain.get(name, name)} AS {name}"

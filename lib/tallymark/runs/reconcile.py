@@ -32,9 +32,9 @@ from tallymark.reconcile.settle import settle
 from tallymark.reconcile.stages import COMPARED, EXPLAINED, LEFTOVERS, RESIDUE
 from tallymark.reconcile.tables import ddl
 from tallymark.runs import publish
+from tallymark.runs.begun import Run
 from tallymark.runs.compare_objects import compare_objects
 from tallymark.runs.explain_leftovers import explain_leftovers
-from tallymark.runs.publish import Run
 from tallymark.runs.shipping import ObjectPair, Settings, pack_task
 
 _ROWS_A_PARTITION = 500_000
