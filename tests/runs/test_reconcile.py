@@ -109,6 +109,18 @@ def test_a_key_ties_versions_that_share_nothing_else(spark: SparkSession, tmp_pa
     assert (totals.mismatched_records, totals.missing_in_backup, totals.missing_in_source) == (0, 1, 1)
 
 
+def test_a_key_ties_versions_however_far_apart(spark: SparkSession, tmp_path: Path) -> None:
+    """Many more leftovers than a window holds, in another order: with a key each finds its other version."""
+    numbers = list(range(400))
+    random.Random(5).shuffle(numbers)
+    source = {"a.json": lines(*range(400))}
+    backup = {"a.json": lines(*numbers).replace(b"true", b"false")}
+    result = reconciled(spark, tmp_path, source, backup, key="id", chunk_size=10)
+
+    assert (result.totals.mismatched_records, result.totals.missing_in_backup) == (400, 0)
+    assert [row.changed_paths for row in result.mismatches.collect()] == [["$.ok"]] * 400
+
+
 def test_one_record_many_times_is_counted_and_not_joined(spark: SparkSession, tmp_path: Path) -> None:
     """B3: an outer join on the hash would make 10 billion rows of this."""
     result = reconciled(spark, tmp_path, {"a.json": lines(1) * 100_000}, {"b.json": lines(1) * 99_999})

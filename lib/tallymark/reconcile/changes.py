@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tallymark.reconcile.canonical import CanonicalForm
-from tallymark.reconcile.json_tree import differing_paths, leaves
+from tallymark.reconcile.json_tree import differing_paths, leaves, parse
 from tallymark.reconcile.window import SOURCE
 
 SOURCE_ONLY = "source_only"
@@ -61,11 +61,12 @@ def find_changes(leftovers: Sequence[Leftover], key: Sequence[str], form: Canoni
     ordered = sorted(leftovers, key=lambda leftover: leftover.hash)
     sources = [leftover for leftover in ordered if leftover.side == SOURCE]
     backups = [leftover for leftover in ordered if leftover.side != SOURCE]
-    left = [_fields(leftover, form) for leftover in sources]
-    right = [_fields(leftover, form) for leftover in backups]
-    couples = _by_key(left, right, key) if key else _by_nearest(left, right)
+    if key:
+        couples = _by_key(sources, backups, key)
+    else:
+        couples = _by_nearest([_fields(each, form) for each in sources], [_fields(each, form) for each in backups])
     found = []
-    for i, j in couples:
+    for i, j in list(couples):
         both = min(sources[i].count, backups[j].count)
         found.append(_changed(sources[i], backups[j], both, form))
         sources[i] = replace(sources[i], count=sources[i].count - both)
@@ -74,20 +75,25 @@ def find_changes(leftovers: Sequence[Leftover], key: Sequence[str], form: Canoni
     return sorted(found, key=lambda row: (row.bucket_type, row.hash))
 
 
+def key_of(content: bytes, key: Sequence[str]) -> bytes | None:
+    """Returns the values of the key in a valid record, or None where it lacks one; equal keys give equal bytes."""
+    fields = leaves(parse(content))
+    # Canonical texts hold no control characters, so the values cannot run into each other.
+    return b"\0".join(fields[path] for path in key) if all(path in fields for path in key) else None
+
+
 def _fields(leftover: Leftover, form: CanonicalForm) -> Fields:
     return {} if leftover.reason is not None else leaves(form.tree(leftover.content))
 
 
-def _by_key(left: list[Fields], right: list[Fields], key: Sequence[str]) -> Iterator[tuple[int, int]]:
-    waiting: dict[tuple[bytes, ...], list[int]] = defaultdict(list)
-    for j, fields in enumerate(right):
-        if all(path in fields for path in key):
-            waiting[tuple(fields[path] for path in key)].append(j)
-    for i, fields in enumerate(left):
-        if all(path in fields for path in key):
-            partners = waiting.get(tuple(fields[path] for path in key))
-            if partners:
-                yield i, partners.pop(0)
+def _by_key(sources: Sequence[Leftover], backups: Sequence[Leftover], key: Sequence[str]) -> Iterator[tuple[int, int]]:
+    waiting: dict[bytes | None, list[int]] = defaultdict(list)
+    for j, backup in enumerate(backups):
+        waiting[None if backup.reason else key_of(backup.content, key)].append(j)
+    for i, source in enumerate(sources):
+        tie = None if source.reason else key_of(source.content, key)
+        if tie is not None and waiting[tie]:
+            yield i, waiting[tie].pop(0)
 
 
 def _by_nearest(left: list[Fields], right: list[Fields]) -> Iterator[tuple[int, int]]:

@@ -41,7 +41,10 @@ COMPARED = RESIDUE | COUNTS
 """Both kinds of row of the comparing stage: `file_path` is null in residue, `hash` is null in counts."""
 
 LEFTOVERS = ("task", "pair", "side", "hash", "count", "ordinal", "reason", "content")
-"""What the explaining stage reads, sorted by task, pair and ordinal; ``count`` is what nothing settled."""
+"""What nothing settled; ``count`` is how many of the equal records."""
+
+READ: dict[str, str] = {name: RESIDUE[name] for name in LEFTOVERS} | {"key": "binary", "error": "string"}
+"""Leftovers with their content and the values of the key (null without one); or a pair that could not be read."""
 
 EXPLAINED: dict[str, str] = {
     "pair": "int",

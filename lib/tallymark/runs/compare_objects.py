@@ -23,7 +23,7 @@ from tallymark.reconcile.formats import Records, open_records
 from tallymark.reconcile.plan import COMPARE, FULL, IDENTICAL, LONELY
 from tallymark.reconcile.stages import COMPARED, arrow_schema
 from tallymark.reconcile.window import BACKUP, SOURCE, PairCounts, Residue
-from tallymark.runs.shipping import ObjectPair, Settings, unpack_task
+from tallymark.runs.shipping import Broadcast, ObjectPair, Settings, unpack_task
 
 logger = logging.getLogger(__name__)
 
@@ -31,13 +31,6 @@ _SCHEMA = arrow_schema(COMPARED)
 _RESIDUE_FIELDS = tuple(field.name for field in fields(Residue))
 _BATCH_ROWS = 10_000
 _BATCH_BYTES = 4 << 20
-
-
-class Broadcast(Protocol):
-    """The packed pairs by task: a Spark broadcast."""
-
-    @property
-    def value(self) -> list[bytes]: ...
 
 
 class Accumulator(Protocol):
@@ -58,7 +51,8 @@ def compare_objects(
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for task in batch.column("id").to_pylist():
-                yield from _batches(_compare_task(settings, task, unpack_task(tasks.value[task]), done))
+                rows = _compare_task(settings, task, unpack_task(tasks.value[task]), done)
+                yield from batches_of(rows, _SCHEMA)
 
     return run
 
@@ -185,14 +179,15 @@ def _counts_row(task: int, pair: ObjectPair, proof: str, counts: PairCounts, err
     }
 
 
-def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
+def batches_of(rows: Iterable[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Yields the rows as batches of bounded size."""
     waiting: list[dict[str, Any]] = []
     size = 0
     for row in rows:
         waiting.append(row)
         size += len(row.get("content") or b"")
         if len(waiting) >= _BATCH_ROWS or size >= _BATCH_BYTES:
-            yield pa.RecordBatch.from_pylist(waiting, _SCHEMA)
+            yield pa.RecordBatch.from_pylist(waiting, schema)
             waiting, size = [], 0
     if waiting:
-        yield pa.RecordBatch.from_pylist(waiting, _SCHEMA)
+        yield pa.RecordBatch.from_pylist(waiting, schema)

@@ -1,8 +1,4 @@
-"""The second task of `reconcile`, on the executors: turns what nothing settled into rows of `mismatches`.
-
-The leftovers of a pair arrive together, in the order of their ordinals, so the content that did not travel is
-read again in one pass over just these objects.
-"""
+"""The third task of `reconcile`, on the executors: turns what nothing settled into rows of `mismatches`."""
 
 from __future__ import annotations
 
@@ -13,15 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from tallymark.errors import ObjectError
-from tallymark.io.objects import StoredObject, shown
-from tallymark.reconcile.canonical import InvalidRecord
+from tallymark.io.objects import shown
 from tallymark.reconcile.changes import Leftover, Mismatch, find_changes
 from tallymark.reconcile.json_path import Path, mask
 from tallymark.reconcile.json_tree import parse, write
 from tallymark.reconcile.stages import EXPLAINED, arrow_schema
-from tallymark.runs.compare_objects import Broadcast, read_records
-from tallymark.runs.shipping import ObjectPair, Settings, unpack_task
+from tallymark.runs.shipping import Broadcast, ObjectPair, Settings, unpack_task
 
 _SCHEMA = arrow_schema(EXPLAINED)
 _GROUP_BYTES = 32 << 20
@@ -31,71 +24,50 @@ _HIDDEN = "***"
 def explain_leftovers(
     settings: Settings, tasks: Broadcast
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Returns the function for `mapInArrow` over LEFTOVERS; it yields EXPLAINED."""
+    """Returns the function for `mapInArrow` over `stages.READ`; it yields `stages.EXPLAINED`.
+
+    The rows of a pair arrive together, those of one key next to each other, else in the order of their ordinals.
+    """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         rows = (row for batch in batches for row in batch.to_pylist())
         for task, of_task in groupby(rows, key=itemgetter("task")):
             pairs = {pair.number: pair for pair in unpack_task(tasks.value[task])}
             for number, of_pair in groupby(of_task, key=itemgetter("pair")):
-                yield from _explain_pair(settings, pairs[number], of_pair)
+                for group in _groups(of_pair, settings.window):
+                    table = list(_explain(settings, pairs[number], group))
+                    yield pa.RecordBatch.from_pylist(table, _SCHEMA)
 
     return run
 
 
-def _explain_pair(settings: Settings, pair: ObjectPair, rows: Iterator[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
-    contents = {side: _Contents(item, settings) for side, item in enumerate((pair.source, pair.backup)) if item}
-    try:
-        for group in _groups(rows, settings.window, contents):
-            mismatches = find_changes(group, settings.key, settings.form)
-            table = [_row(pair, mismatch, settings.mask) for mismatch in mismatches]
-            yield pa.RecordBatch.from_pylist(table, _SCHEMA)
-    except ObjectError as failure:
-        yield pa.RecordBatch.from_pylist([{"pair": pair.number, "error": str(failure)}], _SCHEMA)
+def _groups(rows: Iterable[dict[str, Any]], window: int) -> Iterator[list[dict[str, Any]]]:
+    """Yields the rows among which one record's versions are looked for: all of a pair, or a window of them.
 
-
-def _groups(rows: Iterator[dict[str, Any]], window: int, contents: dict[int, _Contents]) -> Iterator[list[Leftover]]:
-    """Yields the leftovers in which one record's versions are looked for: all of a pair, or a window of them."""
-    group: list[Leftover] = []
+    A window never ends between rows of one key.
+    """
+    group: list[dict[str, Any]] = []
     size = 0
     for row in rows:
-        content = row["content"] if row["content"] is not None else contents[row["side"]].at(row["ordinal"])
-        group.append(Leftover(row["side"], row["hash"], row["count"], row["reason"], content))
-        size += len(content)
-        if len(group) >= 2 * window or size > _GROUP_BYTES:
+        is_full = len(group) >= 2 * window or size > _GROUP_BYTES
+        if is_full and (row["key"] is None or row["key"] != group[-1]["key"]):
             yield group
             group, size = [], 0
+        group.append(row)
+        size += len(row["content"] or b"")
     if group:
         yield group
 
 
-class _Contents:
-    """The records of one object by ascending ordinal; opens the object only when it is asked."""
-
-    def __init__(self, item: StoredObject, settings: Settings) -> None:
-        self._item = item
-        self._settings = settings
-        self._blocks: Iterator[list[bytes]] | None = None
-        self._block: list[bytes] = []
-        self._first = 0
-
-    def at(self, ordinal: int) -> bytes:
-        """Returns the content of the record; raises ObjectError if the object ends before."""
-        if self._blocks is None:
-            records = read_records(self._item, self._settings)
-            self._blocks = (block.records for block in records.blocks)
-            self._to_json = records.to_json
-        while ordinal >= self._first + len(self._block):
-            self._first += len(self._block)
-            following = next(self._blocks, None)
-            if following is None:
-                raise ObjectError(shown(self._item.uri), "CHANGED_DURING_RUN", f"record {ordinal} is gone; run again")
-            self._block = following
-        record = self._block[ordinal - self._first]
-        try:
-            return self._to_json(record)
-        except InvalidRecord:
-            return record
+def _explain(settings: Settings, pair: ObjectPair, group: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    leftovers = []
+    for row in group:
+        if row["error"] is not None:
+            yield {"pair": pair.number, "error": row["error"]}
+        else:
+            leftovers.append(Leftover(row["side"], row["hash"], row["count"], row["reason"], row["content"]))
+    for mismatch in find_changes(leftovers, settings.key, settings.form):
+        yield _row(pair, mismatch, settings.mask)
 
 
 def _row(pair: ObjectPair, mismatch: Mismatch, masked: tuple[Path, ...]) -> dict[str, Any]:

@@ -29,12 +29,13 @@ from tallymark.reconcile.json_tree import step_text
 from tallymark.reconcile.plan import pack, pair_objects
 from tallymark.reconcile.result import RunSummary, Totals, Verdict
 from tallymark.reconcile.settle import settle
-from tallymark.reconcile.stages import COMPARED, EXPLAINED, LEFTOVERS, RESIDUE
+from tallymark.reconcile.stages import COMPARED, EXPLAINED, LEFTOVERS, READ, RESIDUE
 from tallymark.reconcile.tables import ddl
 from tallymark.runs import publish
 from tallymark.runs.begun import Run
 from tallymark.runs.compare_objects import compare_objects
 from tallymark.runs.explain_leftovers import explain_leftovers
+from tallymark.runs.read_contents import read_contents
 from tallymark.runs.shipping import ObjectPair, Settings, pack_task
 
 _ROWS_A_PARTITION = 500_000
@@ -165,9 +166,10 @@ def _ship(spark: SparkSession, pairs: list[ObjectPair]) -> Broadcast[list[bytes]
 
 @dataclass(frozen=True)
 class Compared:
-    """How much the comparing tasks left to the stages after them."""
+    """How many rows of residue the comparing tasks left, how many with their content, and how many pairs in error."""
 
     residue: int
+    contents: int
     errors: int
 
     @property
@@ -191,8 +193,8 @@ def _compare(
     compared = compared.persist(StorageLevel.MEMORY_AND_DISK)
     total = sum(pair.bytes for pair in pairs)
     with show_progress(len(pairs), total, lambda: (files.value, records.value, size.value)):
-        (row,) = compared.agg(F.count("hash"), F.count("error")).collect()
-    return compared, Compared(residue=row[0], errors=row[1])
+        (row,) = compared.agg(F.count("hash"), F.count("content"), F.count("error")).collect()
+    return compared, Compared(residue=row[0], contents=row[1], errors=row[2])
 
 
 def _readable_residue(compared: DataFrame, size: Compared) -> DataFrame:
@@ -204,9 +206,13 @@ def _readable_residue(compared: DataFrame, size: Compared) -> DataFrame:
 
 def _explain(settings: Settings, tasks: Broadcast[list[bytes]], settled: DataFrame, size: Compared) -> DataFrame:
     """Returns the mismatches, columns of `stages.EXPLAINED`; reads again only what did not travel."""
-    left = settled.where(F.col("missing") > 0)
-    rows = left.withColumn("count", F.col("missing")).select(*LEFTOVERS)
+    left = settled.where("missing > 0").withColumn("count", F.col("missing")).select(*LEFTOVERS)
     # Reading again costs more than a row weighs, so there are more tasks than rows alone would need.
     count = max(1, min(len(tasks.value), size.residue // _LEFTOVERS_A_TASK))
-    together = rows.repartition(count, "task", "pair").sortWithinPartitions("task", "pair", "ordinal")
+    if settings.key or size.contents < size.residue:
+        by_ordinal = left.repartition(count, "task", "pair").sortWithinPartitions("task", "pair", "ordinal")
+        read = by_ordinal.mapInArrow(read_contents(settings, tasks), ddl(READ))
+    else:
+        read = left.selectExpr("*", "cast(null AS binary) AS key", "cast(null AS string) AS error")
+    together = read.repartition(count, "task", "pair").sortWithinPartitions("task", "pair", "key", "ordinal")
     return together.mapInArrow(explain_leftovers(settings, tasks), ddl(EXPLAINED))

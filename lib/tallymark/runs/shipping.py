@@ -10,6 +10,7 @@ import pickle
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from tallymark.io.objects import ObjectStore, StoredObject
 from tallymark.reconcile.canonical import CanonicalForm
@@ -30,6 +31,13 @@ class Settings:
     full: bool
     key: tuple[str, ...]
     mask: tuple[Path, ...]
+
+
+class Broadcast(Protocol):
+    """The packed pairs by task: a Spark broadcast."""
+
+    @property
+    def value(self) -> list[bytes]: ...
 
 
 def pack_task(pairs: Sequence[ObjectPair]) -> bytes:
