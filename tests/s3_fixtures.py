@@ -8,7 +8,8 @@ from itertools import count
 import pytest
 
 from s3_server import QUICK, Bucket, FaultProxy, S3Server, start_fault_proxy, start_s3_server
-from tallymark.io.objects import ObjectStore, S3Settings
+from tallymark.io.objects import ObjectStore
+from tallymark.io.stored import S3Settings
 
 _numbers = count(1)
 

@@ -22,7 +22,8 @@ from urllib.parse import urlsplit
 
 import boto3
 
-from tallymark.io.objects import ObjectStore, S3Settings, StoredObject
+from tallymark.io.objects import ObjectStore
+from tallymark.io.stored import S3Settings, StoredObject
 from tallymark.retry import RetryPolicy
 
 KEYS = {

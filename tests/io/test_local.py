@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tallymark.errors import ConfigError, IncompleteError, ObjectError
-from tallymark.io.objects import ObjectStore, StoredObject
+from tallymark.io.objects import ObjectStore
+from tallymark.io.stored import StoredObject
 
 STORE = ObjectStore()
 AS_ROOT = os.geteuid() == 0

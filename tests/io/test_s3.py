@@ -12,7 +12,8 @@ import pytest
 from s3_server import KEYS, PAGE, QUICK, Bucket, Fault, FaultProxy
 from tallymark.errors import ConfigError, IncompleteError, ObjectError
 from tallymark.io import s3
-from tallymark.io.objects import ObjectStore, S3Settings, StoredObject
+from tallymark.io.objects import ObjectStore
+from tallymark.io.stored import S3Settings, StoredObject
 
 CONTENT = os.urandom(3_000_000)
 

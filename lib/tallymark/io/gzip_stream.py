@@ -15,7 +15,7 @@ from typing import Any, cast
 from isal import isal_zlib
 
 from tallymark.errors import ObjectError
-from tallymark.io.objects import shown
+from tallymark.io.stored import shown
 
 MAGIC = b"\x1f\x8b"
 OUTPUT_SIZE = 1 << 20

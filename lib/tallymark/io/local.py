@@ -18,7 +18,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from tallymark.errors import ConfigError, IncompleteError, ObjectError
-from tallymark.io.objects import StoredObject, shown
+from tallymark.io.stored import StoredObject, shown
 
 _Folder = tuple[int, int]  # device and inode: what makes two folders one
 

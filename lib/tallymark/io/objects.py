@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tallymark.errors import ConfigError
-from tallymark.retry import RetryPolicy
+from tallymark.io.stored import S3Settings, StoredObject, shown
 
 CHUNK_SIZE = 1 << 20
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
@@ -27,49 +27,10 @@ _PLAIN_MD5 = re.compile(r"[0-9a-fA-F]{32}")
 
 
 @dataclass(frozen=True, slots=True)
-class StoredObject:
-    """One object as a listing saw it; reading is pinned to exactly this state.
-
-    ``path`` is relative to the listed prefix (the basename if the prefix is the object itself) and can
-    always be encoded and shown. ``uri`` opens the object: the name of a local file that is not UTF-8
-    keeps its bytes there as surrogates (pickle carries them, Arrow and JSON do not: use ``shown``).
-    """
-
-    path: str
-    uri: str
-    size: int
-    etag: str | None
-    modified_ns: int
-    inode: int | None
-    version: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class S3Settings:
-    """What an executor must know about S3 that it cannot find out by itself; never a secret."""
-
-    endpoint_url: str | None = None
-    region: str | None = None
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
-
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str]) -> S3Settings:
-        """Read the variables that the AWS tools read, in their order.
-
-        >>> S3Settings.from_environment({"AWS_ENDPOINT_URL": "http://a", "AWS_REGION": ""}).endpoint_url
-        'http://a'
-        """
-        return cls(
-            endpoint_url=environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or None,
-            region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class ObjectStore:
     """The verbs on stored objects, for S3 and local files alike; every uri may be in any accepted form."""
 
-    s3: S3Settings = S3Settings()
+    s3: S3Settings = field(default_factory=S3Settings)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> ObjectStore:
@@ -199,16 +160,6 @@ def is_s3(uri: str) -> bool:
     return uri.startswith("s3://")
 
 
-def split_s3(uri: str) -> tuple[str, str]:
-    """Split ``s3://bucket/key`` into bucket and true key.
-
-    >>> split_s3("s3://bucket/a//b#c")
-    ('bucket', 'a//b#c')
-    """
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bucket, key
-
-
 def spark_uri(uri: str) -> str:
     """Return the uri as Spark wants it: local paths get ``file://``, nothing is encoded.
 
@@ -238,12 +189,3 @@ def is_within(uri: str, other: str) -> bool:
 def single_part_md5(obj: StoredObject) -> str | None:
     """Return the ETag if it looks like the plain MD5 of one upload; the ETag of many parts (``...-3``) does not."""
     return obj.etag.lower() if obj.etag and _PLAIN_MD5.fullmatch(obj.etag) else None
-
-
-def shown(text: str) -> str:
-    r"""Return text that every encoder takes: bytes of a name that are not UTF-8 become ``\udc..`` escapes.
-
-    >>> shown("caf\udce9.json")
-    'caf\\udce9.json'
-    """
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -22,7 +22,7 @@ from botocore import exceptions as failures
 from botocore.config import Config
 
 from tallymark.errors import ConfigError, IncompleteError, ObjectError, TallymarkError
-from tallymark.io.objects import S3Settings, StoredObject, split_s3
+from tallymark.io.stored import S3Settings, StoredObject, split_s3
 from tallymark.retry import Attempts
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ Types are written as Spark DDL, so that the driver, the executors and the tests 
 
 from __future__ import annotations
 
-FILES: dict[str, str] = {
-    "file_path": "string",
+_COUNTS: dict[str, str] = {
     "source_records": "bigint",
     "backup_records": "bigint",
     "matched_records": "bigint",
@@ -21,6 +20,11 @@ FILES: dict[str, str] = {
     "normalised_records": "bigint",
     "invalid_source": "bigint",
     "invalid_backup": "bigint",
+}
+
+FILES: dict[str, str] = {
+    "file_path": "string",
+    **_COUNTS,
     "proof": "string",
     "status": "string",
     "error": "string",
@@ -60,19 +64,7 @@ RUNS: dict[str, str] = {
     "files_missing_in_backup": "bigint",
     "files_missing_in_source": "bigint",
     "files_error": "bigint",
-    "source_records": "bigint",
-    "backup_records": "bigint",
-    "matched_records": "bigint",
-    "mismatched_records": "bigint",
-    "missing_in_backup": "bigint",
-    "missing_in_source": "bigint",
-    "match_rate": "double",
-    "moved_out": "bigint",
-    "moved_in": "bigint",
-    "identical_records": "bigint",
-    "normalised_records": "bigint",
-    "invalid_source": "bigint",
-    "invalid_backup": "bigint",
+    **_COUNTS,
     "source_bytes": "bigint",
     "backup_bytes": "bigint",
     "proof": "string",

@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from tallymark.errors import ObjectError
 from tallymark.io.gzip_stream import decompress
-from tallymark.io.objects import StoredObject, is_s3, shown, single_part_md5
+from tallymark.io.objects import is_s3, single_part_md5
+from tallymark.io.stored import StoredObject, shown
 from tallymark.reconcile.compare import compare_pair, count_identical, hash_records
 from tallymark.reconcile.formats import Records, open_records
 from tallymark.reconcile.plan import COMPARE, FULL, IDENTICAL, LONELY

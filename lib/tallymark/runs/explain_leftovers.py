@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tallymark.io.objects import shown
+from tallymark.io.stored import shown
 from tallymark.reconcile.changes import Leftover, Mismatch, find_changes
 from tallymark.reconcile.json_path import Path, mask
 from tallymark.reconcile.json_tree import parse, write

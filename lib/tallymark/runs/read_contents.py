@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from tallymark.errors import ObjectError
-from tallymark.io.objects import StoredObject, shown
+from tallymark.io.stored import StoredObject, shown
 from tallymark.reconcile.canonical import InvalidRecord
 from tallymark.reconcile.changes import key_of
 from tallymark.reconcile.stages import READ, arrow_schema

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tallymark.io.objects import ObjectStore, StoredObject
+from tallymark.io.objects import ObjectStore
+from tallymark.io.stored import StoredObject
 from tallymark.reconcile.canonical import CanonicalForm
 from tallymark.reconcile.json_path import Path
 from tallymark.reconcile.plan import Pair
