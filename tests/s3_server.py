@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -90,7 +91,10 @@ def start_s3_server() -> Iterator[S3Server]:
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
-            yield S3Server(_announced_url(iter(process.stderr.readline, "")))
+            url = _announced_url(iter(process.stderr.readline, ""))
+            # It logs every request: a full pipe would stop it in the middle of the tests.
+            threading.Thread(target=deque, args=(process.stderr, 0), daemon=True).start()
+            yield S3Server(url)
         finally:
             process.terminate()
 
