@@ -207,7 +207,8 @@ def test_a_local_job_commits_to_delta_and_stays_silent(submit: Submit, jobs: Pat
 def test_ctrl_c_in_the_middle_of_a_spark_call_lets_the_job_end_in_order(submit: Submit, jobs: Path) -> None:
     """A terminal sends the signal to the whole group of processes, Java among them."""
     with subprocess.Popen(
-        [str(submit.script), "sleepy"],
+        # Started in the background of a script, the tests ignore the signal, and so would their children.
+        ["env", "--default-signal=INT", str(submit.script), "sleepy"],
         cwd=submit.folder,
         env={**submit.environment, "TALLYMARK_JOBS": str(jobs)},
         stdout=subprocess.PIPE,
