@@ -24,7 +24,6 @@ def main(argv: list[str]) -> int:
         if config is None:
             return EXIT_INTERRUPTED
         logging.basicConfig(level=config.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-        logging.getLogger("py4j").setLevel(logging.WARNING)
         return _run(config, console)
     except TallymarkError as error:
         console.print(f"reconcile: {error}", style="red", markup=False, highlight=False, soft_wrap=True)

@@ -179,7 +179,9 @@ def _let_interrupts_pass() -> None:
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    # py4j closes the interrupted connection, as it must, and logs a traceback about it.
+    # py4j closes the interrupted connection, as it must, and logs tracebacks about it by two loggers. What else it has
+    # to say reaches the caller as an exception.
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
     logging.getLogger().addFilter(lambda record: record.msg != "KeyboardInterrupt while sending command.")
 
 
