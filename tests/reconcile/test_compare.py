@@ -6,6 +6,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from tallymark.reconcile import block, formats
 from tallymark.reconcile.canonical import CanonicalForm, record_hash
 from tallymark.reconcile.compare import compare_pair, count_identical, hash_records
 from tallymark.reconcile.formats import open_records
-from tallymark.reconcile.window import BACKUP, SOURCE, PairCounts, Residue
+from tallymark.reconcile.window import BACKUP, SOURCE, Digests, PairCounts, Residue
 
 
 def opened(text: bytes, format: str = "jsonl", name: str = "x.json") -> formats.Records:
@@ -26,8 +27,18 @@ def compared(
     source: bytes, backup: bytes, window: int = 20_000, format: str = "auto"
 ) -> tuple[PairCounts, list[Residue]]:
     counts = PairCounts()
-    residue = list(compare_pair(opened(source, format), opened(backup, format), CanonicalForm(), window, counts))
-    return counts, residue
+    items = compare_pair(opened(source, format), opened(backup, format), CanonicalForm(), window, counts)
+    records = {sha256(record).digest()[:16]: record for text in (source, backup) for record in text.split(b"\n")}
+    return counts, [row for item in items for row in as_residue(item, records)]
+
+
+def as_residue(item: Residue | Digests, records: dict[bytes, bytes]) -> Iterator[Residue]:
+    """What `settle_digests` does where digests meet none: the record is read again and canonicalised."""
+    if isinstance(item, Residue):
+        yield item
+        return
+    for digest, copies, ordinal in zip(item.digests, item.copies, item.ordinals):
+        yield Residue(item.side, record_hash(records[digest]), digest, copies, ordinal, None, None)
 
 
 def settled_alone(counts: PairCounts, residue: list[Residue]) -> tuple[int, int, int]:

@@ -20,7 +20,7 @@ FOUND = "hash string, raw string, pair int, side int, identical bigint, normalis
 
 def residue(spark: SparkSession, rows: list[Row]) -> DataFrame:
     table = [
-        (0, pair, side, digest.encode(), raw.encode(), count, ordinal, None, None)
+        (0, pair, pair > 4, side, digest.encode(), raw.encode(), count, ordinal, None, None)
         for digest, raw, pair, side, count, ordinal in rows
     ]
     return spark.createDataFrame(table, ddl(RESIDUE))
@@ -76,6 +76,20 @@ def test_many_copies_settle_by_their_number(spark: SparkSession) -> None:
         spark,
         [("h", "a", 1, 0, 10_000_000, 0), ("h", "a", 2, 1, 9_999_999, 0)],
         [("h", "a", 1, 0, 0, 0, 9_999_999, 1), ("h", "a", 2, 1, 0, 0, 9_999_999, 0)],
+    )
+
+
+def test_across_files_equal_bytes_come_before_equal_values_and_lonely_objects_before_others(spark: SparkSession) -> None:
+    """Pairs from 5 on are lonely here. What meets first is what `digests` lets meet, so both ways agree."""
+    assert_settled(
+        spark,
+        [("h", "a", 1, 0, 1, 0), ("h", "b", 2, 0, 1, 0), ("h", "b", 5, 0, 1, 0), ("h", "b", 6, 1, 1, 0)],
+        [
+            ("h", "a", 1, 0, 0, 0, 0, 1),
+            ("h", "b", 2, 0, 0, 0, 0, 1),
+            ("h", "b", 5, 0, 0, 0, 1, 0),
+            ("h", "b", 6, 1, 0, 0, 1, 0),
+        ],
     )
 
 

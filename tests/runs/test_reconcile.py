@@ -18,6 +18,7 @@ from tallymark.errors import ConfigError
 from tallymark.reconcile.canonical import record_hash
 from tallymark.reconcile.result import Verdict
 from tallymark.runs import reconcile as run
+from tallymark.runs.distributed import Stages
 from tallymark.runs.reconcile import ReconcileResult
 
 Objects = dict[str, bytes]
@@ -265,19 +266,19 @@ def test_an_object_that_changes_before_its_leftovers_are_explained_is_an_error_a
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The content of many leftovers is read again; what was counted before stays true of what was listed."""
-    explain = run._explain
+    explain = Stages.explain
 
     def overwrite_before(*arguments: Any) -> Any:
         (tmp_path / "source/lost.json").write_bytes(lines(1))
         return explain(*arguments)
 
-    monkeypatch.setattr(run, "_explain", overwrite_before)
-    source = {"lost.json": lines(*range(3_000)), "moved.json": lines(5_000)}
-    result = reconciled(spark, tmp_path, source, {"elsewhere.json": lines(5, 5_000)})
+    monkeypatch.setattr(Stages, "explain", overwrite_before)
+    source = {"lost.json": lines(*range(60_000)), "moved.json": lines(99_999)}
+    result = reconciled(spark, tmp_path, source, {"elsewhere.json": lines(5, 99_999)})
     rows = {row.file_path: row for row in result.files.collect()}
 
     assert rows["lost.json"].error.startswith("CHANGED_DURING_RUN")
-    assert counts(rows["lost.json"]) == (3_000, 0, 0, 0, 1, 0, 2_999, 0)
+    assert counts(rows["lost.json"]) == (60_000, 0, 0, 0, 1, 0, 59_999, 0)
     assert (rows["moved.json"].status, result.exit_code) == ("MISSING_IN_BACKUP", 3)
 
 
@@ -332,8 +333,12 @@ def plainly(source: Objects, backup: Objects) -> tuple[int, int, int, int, int]:
     return left.total(), right.total(), met, left.total() - met, right.total() - met
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_fast_equals_full_equals_the_plain_definition(spark: SparkSession, tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "lonely_bytes"), [(0, 1 << 30), (1, 1 << 30), (2, 0), (3, 0)])
+def test_fast_equals_full_equals_the_plain_definition(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, lonely_bytes: int
+) -> None:
+    """With windows that overflow; with lonely objects as residue and as digests."""
+    monkeypatch.setattr(run, "_LONELY_BYTES", lonely_bytes)
     source, backup = planted(random.Random(seed))
     fast = reconciled(spark, tmp_path, source, backup, chunk_size=7)
     full = reconciled(spark, tmp_path, source, backup, proof="full")

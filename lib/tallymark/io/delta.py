@@ -1,77 +1,108 @@
 """Delta tables that hold the rows of many runs, each run in its own partition.
 
-A run writes a table in one commit, so a reader sees all of its rows or none; a run that is repeated replaces its own
-partition, so it doubles nothing.
+What grows with the objects (runs, files, ledger) the driver writes by itself, through delta-rs: 20 ms a commit, where
+Spark needs seconds. What grows with the records (mismatches, residue) Spark writes. No table is written by both, but
+for its first commit and for taking back the rows of a repeated run.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from urllib.parse import unquote
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError, TableNotFoundError
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from tallymark.errors import IncompleteError
-from tallymark.io.objects import ObjectStore, join, spark_uri
+from tallymark.io.objects import ObjectStore, is_s3, join, spark_uri
 
 RUN_COLUMN = "run_id"
-_COMMIT = re.compile(r"\d{20}\.json")
 _SAFE_RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+T = TypeVar("T")
 
 
-def write_run(rows: DataFrame, folder: str, run_id: str, replace: bool) -> None:
-    """Writes ``rows`` (with a column ``run_id`` that is ``run_id`` throughout) in one commit.
+def replace_run(store: ObjectStore, folder: str, run_id: str, rows: pa.Table) -> None:
+    """Writes ``rows``, all of this run, instead of those that the table has of it, in one commit.
 
-    Args:
-        folder: place of the Delta table; it is made when missing.
-        replace: the table may hold rows of this run, which the new ones replace. Costs four Spark jobs more.
+    Raises:
+        IncompleteError: the table could not be written.
+    """
+    _try(folder, lambda: _write(store, folder, rows, mode="overwrite", predicate=_of_run(run_id)))
+
+
+def append_rows(store: ObjectStore, folder: str, rows: pa.Table) -> None:
+    """Adds ``rows`` to the table in one commit; raises IncompleteError as `replace_run`."""
+    _try(folder, lambda: _write(store, folder, rows, mode="append"))
+
+
+def _write(store: ObjectStore, folder: str, rows: pa.Table, **how: Any) -> None:
+    write_deltalake(
+        _made(folder),
+        rows,
+        partition_by=[RUN_COLUMN],
+        schema_mode="merge",  # a table of an older version gets the columns that it lacks
+        storage_options=_storage_options(store, folder),
+        **how,
+    )
+
+
+def clear_run(store: ObjectStore, folder: str, run_id: str, schema: pa.Schema) -> None:
+    """Makes the table where it is missing, and takes back the rows of the run where it has any."""
+
+    def clear() -> None:
+        options = _storage_options(store, folder)
+        DeltaTable.create(_made(folder), schema, mode="ignore", partition_by=[RUN_COLUMN], storage_options=options)
+        table = DeltaTable(folder, storage_options=options)
+        if _parts(table, run_id):
+            table.delete(_of_run(run_id))
+
+    _try(folder, clear)
+
+
+def append_run(rows: DataFrame, folder: str) -> None:
+    """Adds ``rows`` to the table in one commit of Spark's.
 
     Raises:
         IncompleteError: Spark could not compute or write the rows.
     """
-    writer = rows.write.format("delta").option("userMetadata", _checked(run_id)).partitionBy(RUN_COLUMN)
-    if replace:
-        writer = writer.mode("overwrite").option("replaceWhere", f"{RUN_COLUMN} = '{run_id}'")
-    else:
-        writer = writer.mode("append")
-    try:
-        writer.save(spark_uri(folder))
-    except (PySparkException, Py4JJavaError) as error:
-        cause = str(error).strip().partition("\n")[0]
-        raise IncompleteError(
-            f"cannot write the table {folder}: {cause}; check the place and the right to write"
-        ) from error
+    _try(folder, lambda: rows.write.format("delta").partitionBy(RUN_COLUMN).mode("append").save(spark_uri(folder)))
 
 
 def read_run(spark: SparkSession, folder: str, run_id: str) -> DataFrame:
     """Returns the run's rows of the table."""
-    return spark.read.format("delta").load(spark_uri(folder)).where(f"{RUN_COLUMN} = '{_checked(run_id)}'")
+    return spark.read.format("delta").load(spark_uri(folder)).where(_of_run(run_id))
+
+
+def read_rows(store: ObjectStore, folder: str, columns: list[str]) -> pa.Table | None:
+    """Returns all rows of a table that fits on the driver, or None where there is no table."""
+    try:
+        return _try(folder, lambda: _open(store, folder).to_pyarrow_table(columns=columns))
+    except TableNotFoundError:
+        return None
+
+
+def run_files(store: ObjectStore, folder: str, run_id: str) -> list[str]:
+    """Returns the uris of the Parquet files that hold the run's rows, in the order in which Spark wrote them.
+
+    They lack the partition column. To ask Spark for the same costs it seconds.
+    """
+    return [join(folder, path) for path in _try(folder, lambda: _parts(_open(store, folder), run_id))]
 
 
 def fetch_run(store: ObjectStore, folder: str, run_id: str, target: Path) -> list[Path]:
-    """Copies the Parquet files that the run's last `write_run` added into a local folder, in the order of writing.
-
-    The commit is read from the log itself (Delta protocol, "Add File and Remove File"): one commit holds all rows
-    of a run, and asking Spark for the same costs seconds.
-    A run without rows that replaces none makes no commit.
-    """
-    log = [item for item in store.list_objects(join(folder, "_delta_log")) if _COMMIT.fullmatch(item.path)]
-    for commit in reversed(log):
-        actions = [json.loads(line) for line in b"".join(store.read_chunks(commit)).splitlines()]
-        if any(action.get("commitInfo", {}).get("userMetadata") == run_id for action in actions):
-            added = sorted(unquote(action["add"]["path"]) for action in actions if "add" in action)
-            parts = [target / f"{number:05}.parquet" for number in range(len(added))]
-            for path, part in zip(added, parts):
-                store.get_file(join(folder, path), part)
-            return parts
-    return []
+    """Copies the Parquet files of the run's rows into a local folder."""
+    copies = []
+    for number, uri in enumerate(run_files(store, folder, run_id)):
+        copies.append(target / f"{number:05}.parquet")
+        store.get_file(uri, copies[-1])
+    return copies
 
 
 def stream_rows(parts: Sequence[Path], columns: Sequence[str], run_id: str) -> Iterator[pa.RecordBatch]:
@@ -90,7 +121,54 @@ def table_uri(out: str, name: str) -> str:
     return join(out, f"delta/{name}")
 
 
-def _checked(run_id: str) -> str:
+def _open(store: ObjectStore, folder: str) -> DeltaTable:
+    return DeltaTable(folder, storage_options=_storage_options(store, folder))
+
+
+def _parts(table: DeltaTable, run_id: str) -> list[str]:
+    added = pa.table(table.get_add_actions(flatten=True)).select(["path", f"partition.{RUN_COLUMN}"])
+    return sorted(row["path"] for row in added.to_pylist() if row[f"partition.{RUN_COLUMN}"] == run_id)
+
+
+def _of_run(run_id: str) -> str:
     if not _SAFE_RUN_ID.fullmatch(run_id):
         raise ValueError(f"not a run id: {run_id!r}")
-    return run_id
+    return f"{RUN_COLUMN} = '{run_id}'"
+
+
+def _made(folder: str) -> str:
+    if not is_s3(folder):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _storage_options(store: ObjectStore, folder: str) -> dict[str, str] | None:
+    """Returns what delta-rs must know of S3: what boto3 found, so that all read and write as one. Never logged."""
+    if not is_s3(folder):
+        return None
+    import boto3
+
+    credentials = boto3.Session().get_credentials()
+    known = credentials.get_frozen_credentials() if credentials else None
+    endpoint = store.s3.endpoint_url
+    options = {
+        "AWS_ACCESS_KEY_ID": known and known.access_key,
+        "AWS_SECRET_ACCESS_KEY": known and known.secret_key,
+        "AWS_SESSION_TOKEN": known and known.token,
+        "AWS_REGION": store.s3.region or "us-east-1",
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ALLOW_HTTP": "true" if endpoint and endpoint.startswith("http:") else None,
+    }
+    return {name: value for name, value in options.items() if value}
+
+
+def _try(folder: str, action: Callable[[], T]) -> T:
+    try:
+        return action()
+    except TableNotFoundError:
+        raise
+    except (DeltaError, OSError, PySparkException, Py4JJavaError) as error:
+        cause = str(error).strip().partition("\n")[0]
+        raise IncompleteError(
+            f"cannot use the table {folder}: {cause}; check the place and the right to read and write it"
+        ) from error

@@ -30,6 +30,8 @@ _SQL = {
     "spark.sql.session.timeZone": "UTC",
     # The log of a table here is small: 50 tasks to read it, Delta's default, cost seconds per commit.
     "spark.databricks.delta.snapshotPartitions": "1",
+    # The stages know their sizes and say into how many partitions; planning anew makes a job of each shuffle.
+    "spark.sql.adaptive.enabled": "false",
 }
 _LOCAL = {
     "spark.ui.enabled": "false",

@@ -1,8 +1,9 @@
 """Compares the two objects of a pair inside one task, in step and in bounded memory.
 
 Equal blocks are counted. Of other blocks equal raw records cancel as a multiset; what is left waits in a window
-for its partner, is then canonicalised, hashed and cancelled again. What still stands at the end, or when a window
-overflows, leaves as `Residue`, which `settle` sets off against the residue of all pairs.
+for its partner, is then canonicalised, hashed and cancelled again. What still stands at the end leaves as `Residue`,
+which `settle` sets off against the residue of all pairs. Where the first window overflows, the records of the pair
+leave as digests of their raw bytes instead (`digests`).
 Records are dropped on the way only together with an equal one of the other side.
 """
 
@@ -15,18 +16,28 @@ from tallymark.reconcile.block import Block
 from tallymark.reconcile.canonical import CanonicalForm
 from tallymark.reconcile.formats import Records
 from tallymark.reconcile.validity import Validity
-from tallymark.reconcile.window import BACKUP, SOURCE, HashedWindow, Identity, PairCounts, RawWindow, Residue
+from tallymark.reconcile.window import (
+    BACKUP,
+    SOURCE,
+    Digests,
+    HashedWindow,
+    Identity,
+    PairCounts,
+    RawWindow,
+    Residue,
+    digests_of,
+)
 
 _NO_BLOCK = Block(b"", [])
-_PAIR_CONTENT_BYTES = 8 << 20
-_LONELY_CONTENT_BYTES = 64 << 10
+PAIR_CONTENT_BYTES = 8 << 20
+_LONELY_CONTENT_BYTES = 2 << 20
 
 
 def compare_pair(
     source: Records, backup: Records, form: CanonicalForm, window: int, counts: PairCounts
-) -> Iterator[Residue]:
+) -> Iterator[Residue | Digests]:
     """Yields the residue of a pair and fills ``counts``; ``window`` is in records a side."""
-    hashed = HashedWindow(window, counts, _PAIR_CONTENT_BYTES)
+    hashed = HashedWindow(window, counts, PAIR_CONTENT_BYTES)
     if source.dialect != backup.dialect:
         sides = ((SOURCE, source), (BACKUP, backup))
         identities = [Identity(form, records) for _, records in sides]
@@ -35,16 +46,30 @@ def compare_pair(
                 yield from hashed.add_all(side, identity, block.records, _first_ordinal(side, block, counts))
     else:
         raw = RawWindow(window, Identity(form, source), counts)
-        validity = Validity(raw.identity.reason)
+        overflowed = False
         for left, right in _in_step(source, backup, window, counts):
             if left.text == right.text:
-                _count_equal(left.records, validity, counts)
+                raw.count_equal(left.records)
             else:
-                _cancel(left, right, raw, validity, window, counts)
+                _cancel(left, right, raw, window, counts)
             if raw.is_full():
-                yield from raw.spill(hashed)
-        yield from raw.spill(hashed)
+                overflowed = True
+                yield from raw.overflow()
+        if overflowed:  # its other copy may have left as a digest
+            yield from raw.overflow()
+        else:
+            yield from raw.spill(hashed)
     yield from hashed.flush()
+
+
+def digest_records(side: int, records: Records, form: CanonicalForm, counts: PairCounts) -> Iterator[Digests]:
+    """Yields every record of a lonely object as a digest."""
+    identity = Identity(form, records)
+    validity = Validity(identity.reason)
+    for block in records.blocks:
+        first = _advance(side, block, counts)
+        size = len(block.records)
+        yield digests_of(side, block.records, [1] * size, range(first, first + size), identity, validity, counts)
 
 
 def hash_records(
@@ -61,11 +86,11 @@ def hash_records(
 
 def count_identical(records: Records, form: CanonicalForm, counts: PairCounts) -> None:
     """Counts the records of an object whose counterpart is proven to hold the same bytes."""
-    validity = Validity(Identity(form, records).reason)
+    raw = RawWindow(0, Identity(form, records), counts)
     for block in records.blocks:
         _advance(SOURCE, block, counts)
         _advance(BACKUP, block, counts)
-        _count_equal(block.records, validity, counts)
+        raw.count_equal(block.records)
 
 
 def _in_step(source: Records, backup: Records, window: int, counts: PairCounts) -> Iterator[tuple[Block, Block]]:
@@ -100,25 +125,17 @@ def _first_ordinal(side: int, block: Block, counts: PairCounts) -> int:
     return (counts.source_records if side == SOURCE else counts.backup_records) - len(block.records)
 
 
-def _count_equal(records: list[bytes], validity: Validity, counts: PairCounts) -> None:
-    invalid = len(validity.invalid(records))
-    counts.identical_records += len(records)
-    counts.invalid_source += invalid
-    counts.invalid_backup += invalid
-
-
-def _cancel(left: Block, right: Block, raw: RawWindow, validity: Validity, window: int, counts: PairCounts) -> None:
+def _cancel(left: Block, right: Block, raw: RawWindow, window: int, counts: PairCounts) -> None:
     """Cancels equal raw records of two blocks, slice by slice; the surplus of each goes to the window."""
     ordinals = (_first_ordinal(SOURCE, left, counts), _first_ordinal(BACKUP, right, counts))
     step = max(1, window // 2)
     for start in range(0, max(len(left.records), len(right.records)), step):
         lefts, rights = left.records[start : start + step], right.records[start : start + step]
         if lefts == rights:
-            _count_equal(lefts, validity, counts)
+            raw.count_equal(lefts)
             continue
         surplus = _surplus(Counter(lefts), Counter(rights))
-        matched = [record for record in lefts if record not in surplus] if surplus else lefts
-        _count_equal(matched, validity, counts)
+        raw.count_equal([record for record in lefts if record not in surplus] if surplus else lefts)
         raw.add(SOURCE, lefts, surplus, ordinals[0] + start)
         raw.add(BACKUP, rights, surplus, ordinals[1] + start)
 

@@ -49,6 +49,10 @@ class Pair(Generic[Object]):
         return named.path if named is not None else ""
 
     @property
+    def is_lonely(self) -> bool:
+        return self.source is None or self.backup is None
+
+    @property
     def bytes(self) -> int:
         return sum(side.size for side in (self.source, self.backup) if side is not None)
 

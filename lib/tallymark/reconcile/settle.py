@@ -1,7 +1,8 @@
 """Sets the residue of all pairs off against each other, in Spark: first inside of each pair, then across.
 
 Copies of one record are counted, never joined: of `n` copies on one side and `m` on the other `least(n, m)` settle,
-so nothing fans out. Which files the settled copies are taken from follows the order of the pairs by path.
+so nothing fans out. Which files the settled copies are taken from follows the order of the pairs by path; across, equal
+bytes come before equal values and lonely objects before others, which is what `digests` has begun.
 """
 
 from __future__ import annotations
@@ -23,14 +24,17 @@ def settle(residue: DataFrame, partitions: int) -> DataFrame:
     rows = residue.repartition(partitions, "hash").selectExpr("*", "count AS missing")
     rows = _set_off(rows, "hash, pair, raw", "identical")
     rows = _set_off(rows, "hash, pair", "normalised")
-    return _set_off(rows, "hash", "moved")
+    rows = _set_off(rows, "hash, raw", "moved_alike", "NOT lonely, pair, ordinal")
+    rows = _set_off(rows, "hash", "moved_otherwise")
+    kept = [*residue.columns, "identical", "normalised"]
+    return rows.selectExpr(*kept, "moved_alike + moved_otherwise AS moved", "missing")
 
 
-def _set_off(rows: DataFrame, keys: str, name: str) -> DataFrame:
+def _set_off(rows: DataFrame, keys: str, name: str, order: str = "pair, ordinal") -> DataFrame:
     """Settles what is ``missing`` among the rows with equal ``keys``, into the new column ``name``."""
     source, backup = (f"sum(if(side = {side}, missing, 0)) OVER (PARTITION BY {keys})" for side in (SOURCE, BACKUP))
     before = f"""coalesce(sum(missing) OVER (
-        PARTITION BY {keys}, side ORDER BY pair, ordinal ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)"""
+        PARTITION BY {keys}, side ORDER BY {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)"""
     kept = [column for column in rows.columns if column != "missing"]
     return rows.selectExpr(
         "*", f"greatest(0, least(missing, least({source}, {backup}) - {before})) AS {name}"

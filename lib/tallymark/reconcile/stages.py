@@ -10,6 +10,7 @@ import pyarrow as pa
 RESIDUE: dict[str, str] = {
     "task": "int",
     "pair": "int",
+    "lonely": "boolean",
     "side": "int",
     "hash": "binary",
     "raw": "binary",
@@ -18,27 +19,22 @@ RESIDUE: dict[str, str] = {
     "reason": "string",
     "content": "binary",
 }
-"""`window.Residue` and where it comes from: the task and the number of its pair."""
+"""`window.Residue` and where it comes from: the task and the number of its pair, and whether it is one object."""
 
-COUNTS: dict[str, str] = {
-    "file_path": "string",
-    "source_path": "string",
-    "backup_path": "string",
-    "source_bytes": "bigint",
-    "backup_bytes": "bigint",
-    "source_records": "bigint",
-    "backup_records": "bigint",
-    "identical_records": "bigint",
-    "normalised_records": "bigint",
-    "invalid_source": "bigint",
-    "invalid_backup": "bigint",
-    "proof": "string",
-    "error": "string",
-}
-"""What the comparing task counted for one pair."""
+COUNTED: dict[str, str] = {"counts": "binary"}
+"""A row of its own, the last one of a task: a JSON list with what was counted for each pair, see `counts`.
 
-COMPARED = RESIDUE | COUNTS
-"""Both kinds of row of the comparing stage: `file_path` is null in residue, `hash` is null in counts."""
+The rows of a pair travel packed to the driver: there are as many as objects, and it has listed those.
+"""
+
+COMPARED = RESIDUE | {"part": "int", "digests": "binary"} | COUNTED
+"""Three kinds of row: residue, packed rows of `digests.ROW` with the number of their part, and counts."""
+
+UNSETTLED: dict[str, str] = {name: RESIDUE[name] for name in ("task", "pair", "side", "count", "ordinal")} | COUNTED
+"""Records whose digests met none; they are read again."""
+
+CANONICAL = RESIDUE | COUNTED
+"""The same records as residue."""
 
 LEFTOVERS = ("task", "pair", "side", "hash", "count", "ordinal", "reason", "content")
 """What nothing settled; ``count`` is how many of the equal records."""
@@ -57,11 +53,11 @@ EXPLAINED: dict[str, str] = {
     "changed_paths": "array<string>",
     "count": "bigint",
     "reason": "string",
-    "error": "string",
-}
-"""Mismatches; or, where ``error`` is given, a pair that could not be read again and has none."""
+} | COUNTED
+"""Mismatches, and counts: the changed records of a pair, or why it could not be read again and has none."""
 
 _ARROW = {
+    "boolean": pa.bool_(),
     "int": pa.int32(),
     "bigint": pa.int64(),
     "double": pa.float64(),

@@ -1,6 +1,7 @@
 """The two windows in which records of a pair wait for their partner: first as raw bytes, then as hashes.
 
-Both hold surpluses only: whatever meets its equal is counted and dropped at once.
+Both hold surpluses only: whatever meets its equal is counted and dropped at once. Where the first one overflows, the
+records of the pair go on as digests of their raw bytes, see `digests`; where the second does, as residue.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from tallymark.reconcile.canonical import CanonicalForm, InvalidRecord
 from tallymark.reconcile.formats import Records
+from tallymark.reconcile.validity import Validity
 
 SOURCE = 0
 BACKUP = 1
@@ -47,6 +49,16 @@ class Residue:
     content: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """Raw records of one side in bulk: 16 bytes each, how many equal ones each stands for, the ordinal of the first."""
+
+    side: int
+    digests: list[bytes]
+    copies: Sequence[int]
+    ordinals: Sequence[int]
+
+
 class Identity:
     """What a raw record of one object is: its JSON text, hash, reason and raw digest."""
 
@@ -62,15 +74,19 @@ class Identity:
         except InvalidRecord as invalid:
             return invalid.reason
 
-    def residue(self, side: int, record: bytes, count: int, ordinal: int) -> Residue:
+    def raw_digest(self, record: bytes) -> bytes:
+        """Returns 16 bytes of SHA-256 that stand for the raw bytes and the dialect."""
         raw = self._dialect.copy()
         raw.update(record)
+        return raw.digest()[:16]
+
+    def residue(self, side: int, record: bytes, count: int, ordinal: int) -> Residue:
         try:
             text = self._to_json(record)
             digest, reason = self._form.digest(text)
         except InvalidRecord as invalid:
             text, digest, reason = record, hashlib.sha256(record).digest(), invalid.reason
-        return Residue(side, digest, raw.digest()[:16], count, ordinal, reason, text)
+        return Residue(side, digest, self.raw_digest(record), count, ordinal, reason, text)
 
 
 class RawWindow:
@@ -78,47 +94,81 @@ class RawWindow:
 
     def __init__(self, window: int, identity: Identity, counts: PairCounts) -> None:
         self.identity = identity
+        self.validity = Validity(identity.reason)
         self._limit = 2 * window
         self._counts = counts
         self._surplus: dict[bytes, tuple[int, int]] = {}
         self._bytes = 0
+
+    def count_equal(self, records: list[bytes]) -> None:
+        """Counts records that both sides hold."""
+        invalid = len(self.validity.invalid(records))
+        self._counts.identical_records += len(records)
+        self._counts.invalid_source += invalid
+        self._counts.invalid_backup += invalid
 
     def add(self, side: int, records: Sequence[bytes], surplus: set[bytes], first_ordinal: int) -> None:
         """Adds those of ``records`` that are in ``surplus``, which cancels earlier ones of the other side."""
         if not surplus:
             return
         sign = 1 if side == SOURCE else -1
+        waiting = self._surplus
+        matched = []
         for ordinal, record in enumerate(records, first_ordinal):
-            if record in surplus:
-                self._add_one(record, sign, ordinal)
-
-    def _add_one(self, record: bytes, sign: int, ordinal: int) -> None:
-        held, first = self._surplus.get(record, (0, ordinal))
-        if held * sign < 0:
-            self._count_match(record)
-        if held + sign == 0:
-            del self._surplus[record]
-            self._bytes -= len(record)
-            return
-        if held == 0:
-            self._bytes += len(record)
-        self._surplus[record] = (held + sign, first)
-
-    def _count_match(self, record: bytes) -> None:
-        self._counts.identical_records += 1
-        if self.identity.reason(record) is not None:
-            self._counts.invalid_source += 1
-            self._counts.invalid_backup += 1
+            if record not in surplus:
+                continue
+            held, first = waiting.get(record, (0, ordinal))
+            if held * sign < 0:
+                matched.append(record)
+            if held + sign == 0:
+                del waiting[record]
+                self._bytes -= len(record)
+                continue
+            if held == 0:
+                self._bytes += len(record)
+            waiting[record] = (held + sign, first)
+        self.count_equal(matched)
 
     def is_full(self) -> bool:
         return len(self._surplus) > self._limit or self._bytes > _WINDOW_BYTES
 
+    def _take(self) -> dict[bytes, tuple[int, int]]:
+        taken, self._surplus, self._bytes = self._surplus, {}, 0
+        return taken
+
     def spill(self, hashed: HashedWindow) -> Iterator[Residue]:
         """Empties the window into the next one."""
-        waiting, self._surplus, self._bytes = self._surplus, {}, 0
-        for record, (count, ordinal) in waiting.items():
+        for record, (count, ordinal) in self._take().items():
             side = SOURCE if count > 0 else BACKUP
             yield from hashed.add(self.identity.residue(side, record, abs(count), ordinal))
+
+    def overflow(self) -> Iterator[Digests]:
+        """Empties the window into digests."""
+        taken = self._take()
+        for side, sign in ((SOURCE, 1), (BACKUP, -1)):
+            held = {record: (sign * count, first) for record, (count, first) in taken.items() if sign * count > 0}
+            copies = [count for count, _ in held.values()]
+            ordinals = [first for _, first in held.values()]
+            yield digests_of(side, list(held), copies, ordinals, self.identity, self.validity, self._counts)
+
+
+def digests_of(
+    side: int,
+    records: Sequence[bytes],
+    copies: Sequence[int],
+    ordinals: Sequence[int],
+    identity: Identity,
+    validity: Validity,
+    counts: PairCounts,
+) -> Digests:
+    """Returns raw records as digests, and counts the invalid ones."""
+    invalid = set(validity.invalid(records))
+    number = sum(count for record, count in zip(records, copies) if record in invalid) if invalid else 0
+    if side == SOURCE:
+        counts.invalid_source += number
+    else:
+        counts.invalid_backup += number
+    return Digests(side, [identity.raw_digest(record) for record in records], copies, ordinals)
 
 
 class HashedWindow:

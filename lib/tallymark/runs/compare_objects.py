@@ -1,7 +1,7 @@
 """The first task of `reconcile`, on the executors: reads the objects of its pairs and compares them.
 
-Yields for each pair its residue and, last, one row of counts. An object that cannot be read makes its pair an
-error row; the others go on.
+Yields for each pair its residue or digests, and last one row with the counts of all pairs of the task. An object that
+cannot be read makes its pair an error; the others go on.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from tallymark.errors import ObjectError
 from tallymark.io.gzip_stream import decompress
 from tallymark.io.objects import is_s3, single_part_md5
 from tallymark.io.stored import StoredObject, shown
-from tallymark.reconcile.compare import compare_pair, count_identical, hash_records
+from tallymark.reconcile.compare import compare_pair, count_identical, digest_records, hash_records
+from tallymark.reconcile.counts import Counts, packed
+from tallymark.reconcile.digests import DigestRows
 from tallymark.reconcile.formats import Records, open_records
 from tallymark.reconcile.plan import COMPARE, FULL, IDENTICAL, LONELY
 from tallymark.reconcile.stages import COMPARED, arrow_schema
-from tallymark.reconcile.window import BACKUP, SOURCE, PairCounts, Residue
-from tallymark.runs.shipping import Broadcast, ObjectPair, Settings, unpack_task
+from tallymark.reconcile.window import BACKUP, SOURCE, Digests, PairCounts, Residue
+from tallymark.runs.shipping import ObjectPair, PackedTasks, Settings, unpack_task
 
 logger = logging.getLogger(__name__)
 
@@ -45,41 +47,80 @@ Done = tuple[Accumulator, Accumulator, Accumulator]
 
 
 def compare_objects(
-    settings: Settings, tasks: Broadcast, done: Done
+    settings: Settings, tasks: PackedTasks, done: Done
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Returns the function for `mapInArrow` over task numbers (column ``id``); it yields COMPARED."""
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for task in batch.column("id").to_pylist():
-                rows = _compare_task(settings, task, unpack_task(tasks.value[task]), done)
-                yield from batches_of(rows, _SCHEMA)
+                yield from _compare_task(settings, task, unpack_task(tasks.value[task]), done)
 
     return run
 
 
-def _compare_task(settings: Settings, task: int, pairs: list[ObjectPair], done: Done) -> Iterator[dict[str, Any]]:
+def _compare_task(settings: Settings, task: int, pairs: list[ObjectPair], done: Done) -> Iterator[pa.RecordBatch]:
+    digests = DigestRows(settings.digest_parts)
+    all_counts = []
     for pair in pairs:
-        counts = PairCounts()
-        proof, error = _planned_proof(pair, settings), None
-        try:
-            if proof == IDENTICAL and not _proven_identical(pair, settings, counts):
-                proof = COMPARE
-            for residue in _residue(pair, proof, settings, counts):
-                yield {"task": task, "pair": pair.number, **_fields(residue)}
-        except ObjectError as failure:
-            error = str(failure)
-        except Exception as failure:  # a defect met by one object must not stop the proof of all others
-            logger.exception("unexpected failure on %s", shown(pair.file_path))
-            error = f"UNEXPECTED on {shown(pair.file_path)}: {type(failure).__name__}: {failure}"
-        yield _counts_row(task, pair, proof, counts, error)
-        for accumulator, term in zip(done, (1, counts.source_records + counts.backup_records, pair.bytes)):
+        comparing = _Comparing(pair, settings)
+        yield from batches(task, pair, comparing.items(), _SCHEMA, digests)
+        all_counts.append(comparing.told())
+        records = comparing.counts.source_records + comparing.counts.backup_records
+        for accumulator, term in zip(done, (1, records, pair.bytes)):
             accumulator.add(term)
+    yield from _digest_batches(digests)
+    yield counts_batch(all_counts, _SCHEMA)
 
 
-def _fields(residue: Residue) -> dict[str, Any]:
-    # dataclasses.asdict would copy each of millions of rows deeply.
-    return {name: getattr(residue, name) for name in _RESIDUE_FIELDS}
+class _Comparing:
+    """One pair on its way: its proof, what was counted, and why it could not be read."""
+
+    def __init__(self, pair: ObjectPair, settings: Settings) -> None:
+        self.counts = PairCounts()
+        self._pair = pair
+        self._settings = settings
+        self._proof = _planned_proof(pair, settings)
+        self._error: str | None = None
+        self._left = {"residue": 0, "contents": 0, "digests": 0}
+
+    def items(self) -> Iterator[Residue | Digests]:
+        """Yields what leaves the task; never raises."""
+        try:
+            if self._proof == IDENTICAL and not _proven_identical(self._pair, self._settings, self.counts):
+                self._proof = COMPARE
+            for item in self._compare():
+                if isinstance(item, Residue):
+                    self._left["residue"] += 1
+                    self._left["contents"] += item.content is not None
+                else:
+                    self._left["digests"] += len(item.digests)
+                yield item
+        except ObjectError as failure:
+            self._error = str(failure)
+        except Exception as failure:  # a defect met by one object must not stop the proof of all others
+            path = shown(self._pair.file_path)
+            logger.exception("unexpected failure on %s", path)
+            self._error = f"UNEXPECTED on {path}: {type(failure).__name__}: {failure}"
+
+    def _compare(self) -> Iterator[Residue | Digests]:
+        pair, settings, counts = self._pair, self._settings, self.counts
+        if self._proof == COMPARE and pair.source is not None and pair.backup is not None:
+            source, backup = read_records(pair.source, settings), read_records(pair.backup, settings)
+            yield from compare_pair(source, backup, settings.form, settings.window, counts)
+        elif self._proof in (LONELY, FULL):
+            for side, item in ((SOURCE, pair.source), (BACKUP, pair.backup)):
+                if item is None:
+                    continue
+                records = read_records(item, settings)
+                if self._proof == LONELY and settings.lonely_as_digests:
+                    yield from digest_records(side, records, settings.form, counts)
+                else:
+                    yield from hash_records(side, records, settings.form, settings.window, counts)
+
+    def told(self) -> Counts:
+        error = {} if self._error is None else {"error": self._error}
+        return {"pair": self._pair.number, "proof": self._proof, **asdict(self.counts), **self._left, **error}
 
 
 def _planned_proof(pair: ObjectPair, settings: Settings) -> str:
@@ -88,17 +129,6 @@ def _planned_proof(pair: ObjectPair, settings: Settings) -> str:
     if pair.source is None or pair.backup is None:
         return LONELY
     return IDENTICAL if pair.source.size == pair.backup.size else COMPARE
-
-
-def _residue(pair: ObjectPair, proof: str, settings: Settings, counts: PairCounts) -> Iterator[Residue]:
-    if proof == COMPARE and pair.source is not None and pair.backup is not None:
-        source, backup = read_records(pair.source, settings), read_records(pair.backup, settings)
-        yield from compare_pair(source, backup, settings.form, settings.window, counts)
-    elif proof in (LONELY, FULL):
-        for side, item in ((SOURCE, pair.source), (BACKUP, pair.backup)):
-            if item is not None:
-                records = read_records(item, settings)
-                yield from hash_records(side, records, settings.form, settings.window, counts)
 
 
 def read_records(item: StoredObject, settings: Settings) -> Records:
@@ -165,19 +195,51 @@ def _hashed_chunks(source: Iterable[bytes], expected: str) -> Iterator[bytes]:
         raise _NotIdenticalError
 
 
-def _counts_row(task: int, pair: ObjectPair, proof: str, counts: PairCounts, error: str | None) -> dict[str, Any]:
-    return {
-        "task": task,
-        "pair": pair.number,
-        "file_path": shown(pair.file_path),
-        "source_path": shown(pair.source.path) if pair.source else None,
-        "backup_path": shown(pair.backup.path) if pair.backup else None,
-        "source_bytes": pair.source.size if pair.source else None,
-        "backup_bytes": pair.backup.size if pair.backup else None,
-        **asdict(counts),
-        "proof": proof,
-        "error": error,
-    }
+def batches(
+    task: int, pair: ObjectPair, items: Iterable[Residue | Digests], schema: pa.Schema, digests: DigestRows
+) -> Iterator[pa.RecordBatch]:
+    """Yields residue as batches of bounded size; digests gather over pairs and leave when they are many."""
+    waiting: list[Residue] = []
+    size = 0
+    for item in items:
+        if isinstance(item, Digests):
+            digests.add(pair.number, pair.is_lonely, item)
+            if digests.is_full():
+                yield from _digest_batches(digests)
+            continue
+        waiting.append(item)
+        size += len(item.content or b"")
+        if len(waiting) >= _BATCH_ROWS or size >= _BATCH_BYTES:
+            yield _residue_batch(task, pair, waiting, schema)
+            waiting, size = [], 0
+    if waiting:
+        yield _residue_batch(task, pair, waiting, schema)
+
+
+def _residue_batch(task: int, pair: ObjectPair, residue: list[Residue], schema: pa.Schema) -> pa.RecordBatch:
+    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in residue] for name in _RESIDUE_FIELDS}
+    place = {"task": task, "pair": pair.number, "lonely": pair.is_lonely}
+    return _batch(columns | {name: [value] * len(residue) for name, value in place.items()}, schema)
+
+
+def counts_batch(counts: Iterable[Counts], schema: pa.Schema) -> pa.RecordBatch:
+    """Returns the one row with the counts of a task."""
+    return _batch({"counts": [packed(counts)]}, schema)
+
+
+def _digest_batches(digests: DigestRows) -> Iterator[pa.RecordBatch]:
+    for part, rows in digests.take():
+        yield _batch({"part": [part], "digests": [rows]}, _SCHEMA)
+
+
+def _batch(columns: dict[str, list[Any]], schema: pa.Schema) -> pa.RecordBatch:
+    """Returns the columns as a batch; those that are not given are null."""
+    rows = len(next(iter(columns.values())))
+    arrays = [
+        pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(rows, field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def batches_of(rows: Iterable[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

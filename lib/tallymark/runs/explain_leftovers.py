@@ -10,11 +10,13 @@ from typing import Any
 import pyarrow as pa
 
 from tallymark.io.stored import shown
-from tallymark.reconcile.changes import Leftover, Mismatch, find_changes
+from tallymark.reconcile.changes import CHANGED, Leftover, Mismatch, find_changes
+from tallymark.reconcile.counts import Counts
 from tallymark.reconcile.json_path import Path, mask
 from tallymark.reconcile.json_tree import parse, write
 from tallymark.reconcile.stages import EXPLAINED, arrow_schema
-from tallymark.runs.shipping import Broadcast, ObjectPair, Settings, unpack_task
+from tallymark.runs.compare_objects import counts_batch
+from tallymark.runs.shipping import ObjectPair, PackedTasks, Settings, unpack_task
 
 _SCHEMA = arrow_schema(EXPLAINED)
 _GROUP_BYTES = 32 << 20
@@ -22,21 +24,25 @@ _HIDDEN = "***"
 
 
 def explain_leftovers(
-    settings: Settings, tasks: Broadcast
+    settings: Settings, tasks: PackedTasks
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Returns the function for `mapInArrow` over `stages.READ`; it yields `stages.EXPLAINED`.
 
     The rows of a pair arrive together, those of one key next to each other, else in the order of their ordinals.
     """
 
-    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        rows = (row for batch in batches for row in batch.to_pylist())
+    def run(arriving: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        rows = (row for batch in arriving for row in batch.to_pylist())
+        all_counts: list[Counts] = []
         for task, of_task in groupby(rows, key=itemgetter("task")):
             pairs = {pair.number: pair for pair in unpack_task(tasks.value[task])}
             for number, of_pair in groupby(of_task, key=itemgetter("pair")):
+                counts: Counts = {"pair": number, "changed": 0}
                 for group in _groups(of_pair, settings.window):
-                    table = list(_explain(settings, pairs[number], group))
+                    table = list(_explain(settings, pairs[number], group, counts))
                     yield pa.RecordBatch.from_pylist(table, _SCHEMA)
+                all_counts.append(counts)
+        yield counts_batch(all_counts, _SCHEMA)
 
     return run
 
@@ -59,20 +65,24 @@ def _groups(rows: Iterable[dict[str, Any]], window: int) -> Iterator[list[dict[s
         yield group
 
 
-def _explain(settings: Settings, pair: ObjectPair, group: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _explain(
+    settings: Settings, pair: ObjectPair, group: list[dict[str, Any]], counts: Counts
+) -> Iterator[dict[str, Any]]:
     leftovers = []
     for row in group:
         if row["error"] is not None:
-            yield {"pair": pair.number, "error": row["error"]}
+            counts["unexplained"] = row["error"]
         else:
             leftovers.append(Leftover(row["side"], row["hash"], row["count"], row["reason"], row["content"]))
     for mismatch in find_changes(leftovers, settings.key, settings.form):
+        counts["changed"] += mismatch.count if mismatch.bucket_type == CHANGED else 0
         yield _row(pair, mismatch, settings.mask)
 
 
 def _row(pair: ObjectPair, mismatch: Mismatch, masked: tuple[Path, ...]) -> dict[str, Any]:
     return {
         "pair": pair.number,
+        "counts": None,
         "hash": mismatch.hash.hex(),
         "hash_short": mismatch.hash.hex()[:12],
         "file_path": shown(pair.file_path),

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import SparkSession
 
 from tallymark.config import ReconcileConfig
 from tallymark.io import delta
@@ -21,7 +21,7 @@ from tallymark.io.objects import ObjectStore, join, normalise_uri
 from tallymark.reconcile.canonical import VERSION
 from tallymark.reconcile.result import RunSummary, Verdict
 from tallymark.reconcile.stages import arrow_schema
-from tallymark.reconcile.tables import FILES, MISMATCHES, RUNS, ddl
+from tallymark.reconcile.tables import FILES, MISMATCHES, RUNS
 from tallymark.report.csv_report import append_csv
 from tallymark.report.excel_report import write_excel
 from tallymark.report.json_report import write_json
@@ -33,15 +33,18 @@ _COMPLETE = "COMPLETE"
 _INCOMPLETE = "INCOMPLETE"
 
 
-def mark_begun(spark: SparkSession, run: Run) -> None:
+def mark_begun(store: ObjectStore, run: Run) -> None:
     """Makes the run visible as INCOMPLETE before it does anything."""
-    _write_run(spark, run, _run_row(run, _INCOMPLETE), replace=run.is_named)
+    delta.replace_run(store, run.table("runs"), run.run_id, _run_row(run, _INCOMPLETE))
 
 
 def publish(
-    spark: SparkSession, store: ObjectStore, run: Run, config: ReconcileConfig, warnings: list[str], seconds: float
+    store: ObjectStore, run: Run, config: ReconcileConfig, files: pa.Table, warnings: list[str], seconds: float
 ) -> tuple[RunSummary, dict[str, str]]:
     """Asserts the equations, writes all reports, then finishes the run; returns the summary and the reports' places.
+
+    Args:
+        files: the rows of the table `files` of this run.
 
     Raises:
         AccountingError: an equation does not hold for a file; nothing was reported.
@@ -49,19 +52,19 @@ def publish(
     """
     with tempfile.TemporaryDirectory(prefix="tallymark-") as scratch:
         folder = Path(scratch)
-        files = _fetch(store, run, "files", list(FILES), folder)
-        mismatches = _fetch(store, run, "mismatches", list(MISMATCHES), folder)
-        summary = summarise(run, files, mismatches, config, warnings, seconds)
+        parts = delta.fetch_run(store, run.table("mismatches"), run.run_id, folder)
+
+        def mismatches() -> Iterator[pa.RecordBatch]:
+            return delta.stream_rows(parts, list(MISMATCHES), run.run_id)
+
+        def file_rows() -> Iterator[pa.RecordBatch]:
+            return iter(files.to_batches())
+
+        summary = summarise(run, file_rows, mismatches, config, warnings, seconds)
         row = _run_row(run, _INCOMPLETE if summary.verdict is Verdict.INCOMPLETE else _COMPLETE, summary)
-        reports = _write_reports(store, config, summary, files, mismatches, row, folder)
-    _write_run(spark, run, row, replace=True)
+        reports = _write_reports(store, config, summary, file_rows, mismatches, row, folder)
+    delta.replace_run(store, run.table("runs"), run.run_id, row)
     return summary, reports
-
-
-def _fetch(store: ObjectStore, run: Run, name: str, columns: list[str], folder: Path) -> Rows:
-    (folder / name).mkdir()
-    parts = delta.fetch_run(store, run.table(name), run.run_id, folder / name)
-    return lambda: delta.stream_rows(parts, columns, run.run_id)
 
 
 def _write_reports(
@@ -70,7 +73,7 @@ def _write_reports(
     summary: RunSummary,
     files: Rows,
     mismatches: Rows,
-    run_row: pa.RecordBatch,
+    run_row: pa.Table,
     folder: Path,
 ) -> dict[str, str]:
     """Writes everything to local files first, then publishes it: a failure leaves the former reports in place."""
@@ -79,7 +82,7 @@ def _write_reports(
     cumulative = {
         "files (CSV)": (main, files, FILES),
         "mismatches (CSV)": (f"{stem}_detailed.csv", mismatches, MISMATCHES),
-        "runs (CSV)": (f"{stem}_summary.csv", lambda: iter((run_row,)), RUNS),
+        "runs (CSV)": (f"{stem}_summary.csv", lambda: iter(run_row.to_batches()), RUNS),
     }
     own = join(summary.out, f"runs/{summary.run_id}")
     write_json(summary, folder / "report.json")
@@ -102,7 +105,7 @@ def _write_reports(
     return places | {"repair lists": join(own, "repair"), "to copy again": join(own, "repair/copy_again.txt")}
 
 
-def _run_row(run: Run, status: str, summary: RunSummary | None = None) -> pa.RecordBatch:
+def _run_row(run: Run, status: str, summary: RunSummary | None = None) -> pa.Table:
     known: dict[str, Any] = {
         "run_id": run.run_id,
         "run_time": run.run_time_text,
@@ -121,9 +124,4 @@ def _run_row(run: Run, status: str, summary: RunSummary | None = None) -> pa.Rec
             "warnings": summary.warnings,
             "duration_seconds": summary.duration_seconds,
         }
-    return pa.RecordBatch.from_pylist([known], arrow_schema(RUNS))
-
-
-def _write_run(spark: SparkSession, run: Run, row: pa.RecordBatch, *, replace: bool) -> None:
-    rows = [tuple(row.to_pylist()[0].values())]
-    delta.write_run(spark.createDataFrame(rows, ddl(RUNS)).coalesce(1), run.table("runs"), run.run_id, replace)
+    return pa.Table.from_pylist([known], arrow_schema(RUNS))

@@ -17,15 +17,17 @@ from tallymark.errors import ObjectError
 from tallymark.io.stored import StoredObject, shown
 from tallymark.reconcile.canonical import InvalidRecord
 from tallymark.reconcile.changes import key_of
+from tallymark.reconcile.formats import Records
 from tallymark.reconcile.stages import READ, arrow_schema
+from tallymark.reconcile.window import Identity, Residue
 from tallymark.runs.compare_objects import batches_of, read_records
-from tallymark.runs.shipping import Broadcast, ObjectPair, Settings, unpack_task
+from tallymark.runs.shipping import ObjectPair, PackedTasks, Settings, unpack_task
 
 _SCHEMA = arrow_schema(READ)
 
 
 def read_contents(
-    settings: Settings, tasks: Broadcast
+    settings: Settings, tasks: PackedTasks
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Returns the function for `mapInArrow` over `stages.LEFTOVERS`, sorted; it yields `stages.READ`."""
 
@@ -36,7 +38,7 @@ def read_contents(
     return run
 
 
-def _read(settings: Settings, tasks: Broadcast, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _read(settings: Settings, tasks: PackedTasks, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for task, of_task in groupby(rows, key=itemgetter("task")):
         pairs = {pair.number: pair for pair in unpack_task(tasks.value[task])}
         for number, of_pair in groupby(of_task, key=itemgetter("pair")):
@@ -47,37 +49,43 @@ def _read(settings: Settings, tasks: Broadcast, rows: Iterable[dict[str, Any]]) 
 
 
 def _read_pair(settings: Settings, pair: ObjectPair, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    contents = {side: _Contents(item, settings) for side, item in enumerate((pair.source, pair.backup)) if item}
+    contents = {side: Contents(item, settings) for side, item in enumerate((pair.source, pair.backup)) if item}
     for row in rows:
-        content = row["content"] if row["content"] is not None else contents[row["side"]].at(row["ordinal"])
+        content = row["content"] if row["content"] is not None else contents[row["side"]].content(row["ordinal"])
         key = key_of(content, settings.key) if settings.key and row["reason"] is None else None
         yield row | {"content": content, "key": key}
 
 
-class _Contents:
+class Contents:
     """The records of one object by ascending ordinal; opens the object only when it is asked."""
 
     def __init__(self, item: StoredObject, settings: Settings) -> None:
         self._item = item
         self._settings = settings
-        self._blocks: Iterator[list[bytes]] | None = None
+        self._records: Records | None = None
         self._block: list[bytes] = []
         self._first = 0
 
-    def at(self, ordinal: int) -> bytes:
-        """Returns the content of the record; raises ObjectError if the object ends before."""
-        if self._blocks is None:
-            records = read_records(self._item, self._settings)
-            self._blocks = (block.records for block in records.blocks)
-            self._to_json = records.to_json
-        while ordinal >= self._first + len(self._block):
-            self._first += len(self._block)
-            following = next(self._blocks, None)
-            if following is None:
-                raise ObjectError(shown(self._item.uri), "CHANGED_DURING_RUN", f"record {ordinal} is gone; run again")
-            self._block = following
-        record = self._block[ordinal - self._first]
+    def residue(self, side: int, count: int, ordinal: int) -> Residue:
+        """Returns the record as residue; raises ObjectError if the object ends before."""
+        record, records = self._at(ordinal)
+        return Identity(self._settings.form, records).residue(side, record, count, ordinal)
+
+    def content(self, ordinal: int) -> bytes:
+        """Returns the JSON text of the record, the raw bytes of an invalid one; raises ObjectError as `residue`."""
+        record, records = self._at(ordinal)
         try:
-            return self._to_json(record)
+            return records.to_json(record)
         except InvalidRecord:
             return record
+
+    def _at(self, ordinal: int) -> tuple[bytes, Records]:
+        if self._records is None:
+            self._records = read_records(self._item, self._settings)
+        while ordinal >= self._first + len(self._block):
+            self._first += len(self._block)
+            following = next(self._records.blocks, None)
+            if following is None:
+                raise ObjectError(shown(self._item.uri), "CHANGED_DURING_RUN", f"record {ordinal} is gone; run again")
+            self._block = following.records
+        return self._block[ordinal - self._first], self._records

@@ -9,42 +9,36 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from pyspark import Broadcast, StorageLevel
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from tallymark.config import ReconcileConfig, load
 from tallymark.errors import ConfigError
 from tallymark.io import delta
 from tallymark.io.objects import ObjectStore, is_within, normalise_uri
+from tallymark.io.stored import shown
 from tallymark.reconcile.canonical import CanonicalForm
-from tallymark.reconcile.file_rows import file_rows, mismatch_rows
+from tallymark.reconcile.counts import Counts
+from tallymark.reconcile.file_rows import file_row, mismatch_rows
 from tallymark.reconcile.json_path import parse_path
 from tallymark.reconcile.json_tree import step_text
 from tallymark.reconcile.plan import pack, pair_objects
 from tallymark.reconcile.result import RunSummary, Totals, Verdict
-from tallymark.reconcile.settle import settle
-from tallymark.reconcile.stages import COMPARED, EXPLAINED, LEFTOVERS, READ, RESIDUE
-from tallymark.reconcile.tables import ddl
+from tallymark.reconcile.stages import arrow_schema
+from tallymark.reconcile.tables import FILES, MISMATCHES
 from tallymark.runs import publish
 from tallymark.runs.begun import Run
-from tallymark.runs.compare_objects import compare_objects
-from tallymark.runs.explain_leftovers import explain_leftovers
-from tallymark.runs.read_contents import read_contents
-from tallymark.runs.shipping import ObjectPair, Settings, pack_task
+from tallymark.runs.distributed import Poll, ShowProgress, Stages, partitions
+from tallymark.runs.shipping import ObjectPair, Settings, Shipped, ship
 
-_ROWS_A_PARTITION = 500_000
-_LEFTOVERS_A_TASK = 5_000
-
-Poll = Callable[[], tuple[int, int, int]]
-"""Returns the files, records and bytes that are done so far."""
-ShowProgress = Callable[[int, int, Poll], AbstractContextManager[object]]
-"""Given the files and bytes of the run and its poll; shows the progress while entered."""
+_LONELY_BYTES = 16 << 20
+"""Lonely objects of more bytes than this meet as digests first: below, one pass less is faster."""
+_BYTES_A_PART = 16 << 20
+"""Compressed bytes of records whose digests make one part of about 250,000."""
 
 
 @dataclass(frozen=True)
@@ -93,23 +87,24 @@ def reconcile(
     clock = time.monotonic()
     run = _begin(config)
     store = ObjectStore.from_environment(os.environ)
-    settings = _settings(config, store)
     pairs, warnings = _list_pairs(store, config, run)
-    publish.mark_begun(spark, run)
+    publish.mark_begun(store, run)
+    delta.clear_run(store, run.table("mismatches"), run.run_id, arrow_schema(MISMATCHES))
 
-    tasks = _ship(spark, pairs)
-    compared, size = _compare(spark, settings, tasks, pairs, show_progress)
-    settled = settle(_readable_residue(compared, size), size.partitions).persist(StorageLevel.MEMORY_AND_DISK)
-    explained = _explain(settings, tasks, settled, size).persist(StorageLevel.MEMORY_AND_DISK)
-    mismatches = mismatch_rows(explained, run.run_id, run.run_time_text, size.partitions)
-    files = file_rows(compared, settled, explained, run.run_id, run.run_time_text, size.partitions)
+    stages = Stages(spark, _settings(config, store, pairs), _ship(spark, pairs))
+    residue = stages.compare(pairs, show_progress)
+    if stages.total("residue"):
+        settled = stages.settle(residue)
+        explained = stages.explain(settled)
+        delta.append_run(
+            mismatch_rows(explained, run.run_id, run.run_time_text, partitions(stages.total("residue"))),
+            run.table("mismatches"),
+        )
+    files = _file_rows(pairs, stages.counts, run)
+    delta.replace_run(store, run.table("files"), run.run_id, files)
+    stages.forget()
 
-    delta.write_run(mismatches, run.table("mismatches"), run.run_id, replace=run.is_named)
-    delta.write_run(files, run.table("files"), run.run_id, replace=run.is_named)
-    summary, reports = publish.publish(spark, store, run, config, warnings, time.monotonic() - clock)
-    for frame in (compared, settled, explained):
-        frame.unpersist()
-    tasks.destroy()
+    summary, reports = publish.publish(store, run, config, files, warnings, time.monotonic() - clock)
     return ReconcileResult(
         summary,
         delta.read_run(spark, run.table("files"), run.run_id),
@@ -133,7 +128,7 @@ def _begin(config: ReconcileConfig) -> Run:
     return Run(run_id, config.run_id is not None, now, source, backup, out, settings)
 
 
-def _settings(config: ReconcileConfig, store: ObjectStore) -> Settings:
+def _settings(config: ReconcileConfig, store: ObjectStore, pairs: list[ObjectPair]) -> Settings:
     try:
         ignore, unordered, masked = (
             tuple(map(parse_path, paths)) for paths in (config.ignore, config.unordered, config.mask)
@@ -142,7 +137,19 @@ def _settings(config: ReconcileConfig, store: ObjectStore) -> Settings:
     except ValueError as broken:
         raise ConfigError(str(broken)) from None
     form = CanonicalForm(ignore=ignore, unordered=unordered, unicode=config.unicode, numbers=config.numbers)
-    return Settings(store, form, config.format, config.chunk_size, config.proof == "full", key, masked)
+    size = sum(pair.bytes for pair in pairs)
+    lonely = sum(pair.bytes for pair in pairs if pair.is_lonely)
+    return Settings(
+        store=store,
+        form=form,
+        format=config.format,
+        window=config.chunk_size,
+        full=config.proof == "full",
+        key=key,
+        mask=masked,
+        lonely_as_digests=lonely > _LONELY_BYTES,
+        digest_parts=1 + size // _BYTES_A_PART,
+    )
 
 
 def _list_pairs(store: ObjectStore, config: ReconcileConfig, run: Run) -> tuple[list[ObjectPair], list[str]]:
@@ -159,60 +166,22 @@ def _list_pairs(store: ObjectStore, config: ReconcileConfig, run: Run) -> tuple[
     return pair_objects(*listings), warnings
 
 
-def _ship(spark: SparkSession, pairs: list[ObjectPair]) -> Broadcast[list[bytes]]:
-    cores = spark.sparkContext.defaultParallelism
-    return spark.sparkContext.broadcast([pack_task(task) for task in pack(pairs, cores)])
+def _ship(spark: SparkSession, pairs: list[ObjectPair]) -> Shipped:
+    return ship(spark.sparkContext, pack(pairs, spark.sparkContext.defaultParallelism), [])
 
 
-@dataclass(frozen=True)
-class Compared:
-    """How many rows of residue the comparing tasks left, how many with their content, and how many pairs in error."""
-
-    residue: int
-    contents: int
-    errors: int
-
-    @property
-    def partitions(self) -> int:
-        """In as many as the residue needs: it is nothing in a healthy run, and every task has its price."""
-        return 1 + self.residue // _ROWS_A_PARTITION
-
-
-def _compare(
-    spark: SparkSession,
-    settings: Settings,
-    tasks: Broadcast[list[bytes]],
-    pairs: list[ObjectPair],
-    show_progress: ShowProgress,
-) -> tuple[DataFrame, Compared]:
-    """Runs the comparing tasks and keeps their rows, columns of `stages.COMPARED`."""
-    files, records, size = (spark.sparkContext.accumulator(0) for _ in range(3))
-    count = len(tasks.value)
-    numbers = spark.range(0, count, 1, max(1, count))
-    compared = numbers.mapInArrow(compare_objects(settings, tasks, (files, records, size)), ddl(COMPARED))
-    compared = compared.persist(StorageLevel.MEMORY_AND_DISK)
-    total = sum(pair.bytes for pair in pairs)
-    with show_progress(len(pairs), total, lambda: (files.value, records.value, size.value)):
-        (row,) = compared.agg(F.count("hash"), F.count("content"), F.count("error")).collect()
-    return compared, Compared(residue=row[0], contents=row[1], errors=row[2])
-
-
-def _readable_residue(compared: DataFrame, size: Compared) -> DataFrame:
-    """Returns the residue without that of pairs in error: what was read before the error proves nothing."""
-    residue = compared.where(F.col("hash").isNotNull()).select(*RESIDUE)
-    in_error = compared.where(F.col("error").isNotNull()).select("pair")
-    return residue.join(F.broadcast(in_error), on="pair", how="left_anti") if size.errors else residue
-
-
-def _explain(settings: Settings, tasks: Broadcast[list[bytes]], settled: DataFrame, size: Compared) -> DataFrame:
-    """Returns the mismatches, columns of `stages.EXPLAINED`; reads again only what did not travel."""
-    left = settled.where("missing > 0").withColumn("count", F.col("missing")).select(*LEFTOVERS)
-    # Reading again costs more than a row weighs, so there are more tasks than rows alone would need.
-    count = max(1, min(len(tasks.value), size.residue // _LEFTOVERS_A_TASK))
-    if settings.key or size.contents < size.residue:
-        by_ordinal = left.repartition(count, "task", "pair").sortWithinPartitions("task", "pair", "ordinal")
-        read = by_ordinal.mapInArrow(read_contents(settings, tasks), ddl(READ))
-    else:
-        read = left.selectExpr("*", "cast(null AS binary) AS key", "cast(null AS string) AS error")
-    together = read.repartition(count, "task", "pair").sortWithinPartitions("task", "pair", "key", "ordinal")
-    return together.mapInArrow(explain_leftovers(settings, tasks), ddl(EXPLAINED))
+def _file_rows(pairs: list[ObjectPair], counts: dict[int, Counts], run: Run) -> pa.Table:
+    rows = []
+    for pair in pairs:
+        source, backup = pair.source, pair.backup
+        place = {
+            "file_path": shown(pair.file_path),
+            "source_path": shown(source.path) if source else None,
+            "backup_path": shown(backup.path) if backup else None,
+            "source_bytes": source.size if source else None,
+            "backup_bytes": backup.size if backup else None,
+            "run_id": run.run_id,
+            "run_time": run.run_time_text,
+        }
+        rows.append(file_row(counts[pair.number], place))
+    return pa.Table.from_pylist(rows, arrow_schema(FILES))

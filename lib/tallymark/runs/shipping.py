@@ -10,13 +10,17 @@ import pickle
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tallymark.io.objects import ObjectStore
 from tallymark.io.stored import StoredObject
 from tallymark.reconcile.canonical import CanonicalForm
 from tallymark.reconcile.json_path import Path
 from tallymark.reconcile.plan import Pair
+
+if TYPE_CHECKING:
+    from pyspark import Broadcast as SparkBroadcast
+    from pyspark import SparkContext
 
 ObjectPair = Pair[StoredObject]
 
@@ -32,13 +36,43 @@ class Settings:
     full: bool
     key: tuple[str, ...]
     mask: tuple[Path, ...]
+    lonely_as_digests: bool = False
+    digest_parts: int = 1
 
 
-class Broadcast(Protocol):
-    """The packed pairs by task: a Spark broadcast."""
+Value_co = TypeVar("Value_co", covariant=True)
+
+
+class Broadcast(Protocol[Value_co]):
+    """A Spark broadcast, as a task sees it."""
 
     @property
-    def value(self) -> list[bytes]: ...
+    def value(self) -> Value_co: ...
+
+
+PackedTasks = Broadcast[list[bytes]]
+"""The packed pairs by task."""
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """All pairs of a run, packed; the first ``comparing`` tasks are to be compared, those of the rest are known."""
+
+    tasks: SparkBroadcast[list[bytes]]
+    comparing: int
+    task_of_pair: list[int]
+
+
+def ship(
+    spark: SparkContext, comparing: Sequence[Sequence[ObjectPair]], known: Sequence[Sequence[ObjectPair]]
+) -> Shipped:
+    """Sends the pairs of all tasks to the executors."""
+    tasks = [*comparing, *known]
+    task_of_pair = [0] * sum(map(len, tasks))
+    for number, pairs in enumerate(tasks):
+        for pair in pairs:
+            task_of_pair[pair.number] = number
+    return Shipped(spark.broadcast(list(map(pack_task, tasks))), len(comparing), task_of_pair)
 
 
 def pack_task(pairs: Sequence[ObjectPair]) -> bytes:
