@@ -20,9 +20,10 @@ def main() -> int:
         for side, speed in (("source", 1), ("backup", 2)):
             (Path(folder) / side).mkdir()
             (Path(folder) / side / "a.json").write_text(f'{{"id":1,"speed":{speed}}}\n{{"id":2}}\n')
-        places = {name: f"{folder}/{name}" for name in ("source", "backup", "out")}
         for _ in range(2):
-            reconcile(spark, **places, run_id="warm-up", log_level="ERROR")
+            reconcile(
+                spark, source=f"{folder}/source", backup=f"{folder}/backup", out=f"{folder}/out", run_id="warm-up"
+            )
     hadoop = spark.sparkContext._jvm.org.apache.hadoop.fs  # type: ignore[union-attr]
     hadoop.FileSystem.getFileSystemClass("s3a", spark.sparkContext._jsc.hadoopConfiguration())
     java = spark.sparkContext._gateway.proc  # type: ignore[union-attr]

@@ -79,7 +79,9 @@ def test_many_copies_settle_by_their_number(spark: SparkSession) -> None:
     )
 
 
-def test_across_files_equal_bytes_come_before_equal_values_and_lonely_objects_before_others(spark: SparkSession) -> None:
+def test_across_files_equal_bytes_come_before_equal_values_and_lonely_objects_before_others(
+    spark: SparkSession,
+) -> None:
     """Pairs from 5 on are lonely here. What meets first is what `digests` lets meet, so both ways agree."""
     assert_settled(
         spark,

@@ -8,7 +8,8 @@ for its first commit and for taking back the rows of a repeated run.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,7 @@ from tallymark.io.objects import ObjectStore, is_s3, join, spark_uri
 
 RUN_COLUMN = "run_id"
 _SAFE_RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_GLOB = re.compile(r"[\[\]{}*?\\]")
 T = TypeVar("T")
 
 
@@ -53,17 +55,23 @@ def _write(store: ObjectStore, folder: str, rows: pa.Table, **how: Any) -> None:
     )
 
 
-def clear_run(store: ObjectStore, folder: str, run_id: str, schema: pa.Schema) -> None:
-    """Makes the table where it is missing, and takes back the rows of the run where it has any."""
+def make_table(store: ObjectStore, folder: str, schema: pa.Schema) -> None:
+    """Makes the table where it is missing."""
+    options = _storage_options(store, folder)
+    _try(
+        folder,
+        lambda: DeltaTable.create(
+            _made(folder), schema, mode="ignore", partition_by=[RUN_COLUMN], storage_options=options
+        ),
+    )
 
-    def clear() -> None:
-        options = _storage_options(store, folder)
-        DeltaTable.create(_made(folder), schema, mode="ignore", partition_by=[RUN_COLUMN], storage_options=options)
-        table = DeltaTable(folder, storage_options=options)
+
+def clear_run(store: ObjectStore, folder: str, run_id: str) -> None:
+    """Takes back the rows of the run where the table has any."""
+    with suppress(TableNotFoundError):
+        table = _try(folder, lambda: _open(store, folder))
         if _parts(table, run_id):
-            table.delete(_of_run(run_id))
-
-    _try(folder, clear)
+            _try(folder, lambda: table.delete(_of_run(run_id)))
 
 
 def append_run(rows: DataFrame, folder: str) -> None:
@@ -80,12 +88,19 @@ def read_run(spark: SparkSession, folder: str, run_id: str) -> DataFrame:
     return spark.read.format("delta").load(spark_uri(folder)).where(_of_run(run_id))
 
 
-def read_rows(store: ObjectStore, folder: str, columns: list[str]) -> pa.Table | None:
-    """Returns all rows of a table that fits on the driver, or None where there is no table."""
-    try:
-        return _try(folder, lambda: _open(store, folder).to_pyarrow_table(columns=columns))
-    except TableNotFoundError:
-        return None
+def read_rows(store: ObjectStore, folder: str, equal: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
+    """Yields the rows whose columns are ``equal``, of a table that may be missing."""
+    with suppress(TableNotFoundError):
+        table = _try(folder, lambda: _open(store, folder))
+        filters = [(name, "=", value) for name, value in equal.items()]
+        yield from _try(folder, lambda: table.to_pyarrow_table(filters=filters)).to_batches()
+
+
+def read_runs(spark: SparkSession, store: ObjectStore, folder: str, run_ids: set[str], schema: str) -> DataFrame:
+    """Returns the rows of some runs; Spark is told their files, because to find them costs it seconds."""
+    files = [spark_uri(uri) for run_id in sorted(run_ids) for uri in run_files(store, folder, run_id)]
+    reader = spark.read.schema(schema).option("basePath", spark_uri(folder))
+    return reader.parquet(*(_GLOB.sub(r"\\\g<0>", file) for file in files))
 
 
 def run_files(store: ObjectStore, folder: str, run_id: str) -> list[str]:

@@ -30,6 +30,8 @@ _SUMMED = frozenset(
         "contents",
         "digests",
         "unsettled",
+        "open",
+        "open_contents",
     )
 )
 

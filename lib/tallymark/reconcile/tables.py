@@ -1,4 +1,4 @@
-"""Names, order and types of the columns of the Delta tables `runs`, `files` and `mismatches`.
+"""Names, order and types of the columns of the Delta tables.
 
 The CSV files and the reports are views of these tables and take their columns from here.
 Types are written as Spark DDL, so that the driver, the executors and the tests read one definition.
@@ -73,6 +73,48 @@ RUNS: dict[str, str] = {
     "warnings": "array<string>",
     "duration_seconds": "double",
 }
+
+LEDGER: dict[str, str] = {
+    "source": "string",
+    "backup": "string",
+    "settings": "string",
+    "source_uri": "string",
+    "source_size": "bigint",
+    "source_modified_ns": "bigint",
+    "source_inode": "bigint",
+    "source_etag": "string",
+    "backup_uri": "string",
+    "backup_size": "bigint",
+    "backup_modified_ns": "bigint",
+    "backup_inode": "bigint",
+    "backup_etag": "string",
+    "source_records": "bigint",
+    "backup_records": "bigint",
+    "identical_records": "bigint",
+    "normalised_records": "bigint",
+    "invalid_source": "bigint",
+    "invalid_backup": "bigint",
+    "proof": "string",
+    "pair": "int",
+    "open": "bigint",
+    "contents": "bigint",
+    "run_id": "string",
+    "run_time": "string",
+}
+"""One row a pair and state of its objects; ``open`` rows of `ledger_residue` belong to it, ``contents`` of them with content."""
+
+LEDGER_RESIDUE: dict[str, str] = {
+    "pair": "int",
+    "side": "int",
+    "hash": "binary",
+    "raw": "binary",
+    "count": "bigint",
+    "ordinal": "bigint",
+    "reason": "string",
+    "content": "binary",
+    "run_id": "string",
+}
+"""Records that nothing of their own pair met; found by ``run_id`` and ``pair`` of the row in `ledger`."""
 
 
 def ddl(columns: dict[str, str]) -> str:

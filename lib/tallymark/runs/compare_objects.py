@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from tallymark.errors import ObjectError
 from tallymark.io.gzip_stream import decompress
-from tallymark.io.objects import is_s3, single_part_md5
+from tallymark.io.objects import ObjectStore, is_s3, single_part_md5
 from tallymark.io.stored import StoredObject, shown
 from tallymark.reconcile.compare import compare_pair, count_identical, digest_records, hash_records
 from tallymark.reconcile.counts import Counts, packed
@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 _SCHEMA = arrow_schema(COMPARED)
 _RESIDUE_FIELDS = tuple(field.name for field in fields(Residue))
+_TOLD = ("source_told", "backup_told")
 _BATCH_ROWS = 10_000
 _BATCH_BYTES = 4 << 20
 
@@ -83,11 +84,12 @@ class _Comparing:
         self._proof = _planned_proof(pair, settings)
         self._error: str | None = None
         self._left = {"residue": 0, "contents": 0, "digests": 0}
+        self._told = {"source_told": False, "backup_told": False}
 
     def items(self) -> Iterator[Residue | Digests]:
         """Yields what leaves the task; never raises."""
         try:
-            if self._proof == IDENTICAL and not _proven_identical(self._pair, self._settings, self.counts):
+            if self._proof == IDENTICAL and not self._is_identical():
                 self._proof = COMPARE
             for item in self._compare():
                 if isinstance(item, Residue):
@@ -106,21 +108,71 @@ class _Comparing:
     def _compare(self) -> Iterator[Residue | Digests]:
         pair, settings, counts = self._pair, self._settings, self.counts
         if self._proof == COMPARE and pair.source is not None and pair.backup is not None:
-            source, backup = read_records(pair.source, settings), read_records(pair.backup, settings)
+            source, backup = self._records(SOURCE, pair.source), self._records(BACKUP, pair.backup)
             yield from compare_pair(source, backup, settings.form, settings.window, counts)
         elif self._proof in (LONELY, FULL):
             for side, item in ((SOURCE, pair.source), (BACKUP, pair.backup)):
                 if item is None:
                     continue
-                records = read_records(item, settings)
+                records = self._records(side, item)
                 if self._proof == LONELY and settings.lonely_as_digests:
                     yield from digest_records(side, records, settings.form, counts)
                 else:
                     yield from hash_records(side, records, settings.form, settings.window, counts)
 
+    def _records(self, side: int, item: StoredObject) -> Records:
+        return _records(self._telling(side, item), item, self._settings)
+
+    def _telling(self, side: int, item: StoredObject) -> Iterator[bytes]:
+        """Yields the bytes of an object, and finds out whether its ETag tells them from others, as their MD5 does."""
+        chunks = self._settings.store.read_chunks(item)
+        expected = single_part_md5(item)
+        if expected is None:
+            yield from chunks
+            return
+        md5 = hashlib.md5(usedforsecurity=False)
+        for chunk in chunks:
+            md5.update(chunk)
+            yield chunk
+        self._told[_TOLD[side]] = md5.hexdigest() == expected
+
+    def _is_identical(self) -> bool:
+        """Counts the pair and returns True if both objects hold the same bytes; else leaves the counts at zero."""
+        source, backup = self._pair.source, self._pair.backup
+        if source is None or backup is None:
+            return False
+        same_md5 = single_part_md5(source) is not None and single_part_md5(source) == single_part_md5(backup)
+        store = self._settings.store
+        if not is_s3(source.uri) and not is_s3(backup.uri):
+            chunks = _equal_chunks(store.read_chunks(source), store.read_chunks(backup))
+        elif same_md5 or _equal_checksums(store, source, backup):
+            chunks = self._telling(SOURCE, source)
+        else:
+            return False
+        proven = PairCounts()
+        try:
+            count_identical(_records(chunks, source, self._settings), self._settings.form, proven)
+            for _ in chunks:  # the end of the object proves it, and a splitter may stop before
+                pass
+        except _NotIdenticalError:
+            return False
+        # An ETag that looks like an MD5 is not believed: that of an SSE-KMS object is none.
+        if same_md5 and not self._told["source_told"]:
+            return False
+        self._told["backup_told"] = same_md5
+        self.counts = proven
+        return True
+
     def told(self) -> Counts:
         error = {} if self._error is None else {"error": self._error}
-        return {"pair": self._pair.number, "proof": self._proof, **asdict(self.counts), **self._left, **error}
+        return {
+            "pair": self._pair.number,
+            "proof": self._proof,
+            **asdict(self.counts),
+            **self._left,
+            **self._told,
+            **error,
+        }
 
 
 def _planned_proof(pair: ObjectPair, settings: Settings) -> str:
@@ -141,41 +193,13 @@ def _records(chunks: Iterable[bytes], item: StoredObject, settings: Settings) ->
     return open_records(decompress(chunks, uri), uri, item.path, settings.format)
 
 
-def _proven_identical(pair: ObjectPair, settings: Settings, counts: PairCounts) -> bool:
-    """Counts the pair and returns True if both objects hold the same bytes; else leaves ``counts`` at zero."""
-    if pair.source is None or pair.backup is None:
-        return False
-    chunks = _proven_chunks(pair.source, pair.backup, settings)
-    if chunks is None:
-        return False
-    proven = PairCounts()
-    try:
-        count_identical(_records(chunks, pair.source, settings), settings.form, proven)
-        for _ in chunks:  # the end of the object proves it, and a splitter may stop before
-            pass
-    except _NotIdenticalError:
-        return False
-    for name, value in asdict(proven).items():
-        setattr(counts, name, value)
-    return True
+def _equal_checksums(store: ObjectStore, source: StoredObject, backup: StoredObject) -> bool:
+    checksum = store.checksum(source)
+    return checksum is not None and checksum == store.checksum(backup)
 
 
 class _NotIdenticalError(Exception):
     """The bytes that are being counted are not those of the other side."""
-
-
-def _proven_chunks(source: StoredObject, backup: StoredObject, settings: Settings) -> Iterator[bytes] | None:
-    """Returns the source's bytes, which raise _NotIdenticalError where they stop proving the backup's."""
-    store = settings.store
-    if not is_s3(source.uri) and not is_s3(backup.uri):
-        return _equal_chunks(store.read_chunks(source), store.read_chunks(backup))
-    expected = single_part_md5(backup)
-    if expected is not None and expected == single_part_md5(source):
-        return _hashed_chunks(store.read_chunks(source), expected)
-    checksum = store.checksum(source)
-    if checksum is not None and checksum == store.checksum(backup):
-        return iter(store.read_chunks(source))
-    return None
 
 
 def _equal_chunks(source: Iterable[bytes], backup: Iterable[bytes]) -> Iterator[bytes]:
@@ -183,16 +207,6 @@ def _equal_chunks(source: Iterable[bytes], backup: Iterable[bytes]) -> Iterator[
         if left != right:
             raise _NotIdenticalError
         yield left
-
-
-def _hashed_chunks(source: Iterable[bytes], expected: str) -> Iterator[bytes]:
-    """The MD5 is computed, not believed: the ETag of an SSE-KMS object looks like one and is none."""
-    md5 = hashlib.md5(usedforsecurity=False)
-    for chunk in source:
-        md5.update(chunk)
-        yield chunk
-    if md5.hexdigest() != expected:
-        raise _NotIdenticalError
 
 
 def batches(

@@ -39,6 +39,8 @@ _SETTLED = {
     "moved_in": f"if(side = {BACKUP}, moved, 0)",
     "left_source": f"if(side = {SOURCE}, missing, 0)",
     "left_backup": f"if(side = {BACKUP}, missing, 0)",
+    "open": "int(moved + missing > 0)",
+    "open_contents": "int(moved + missing > 0 AND content IS NOT NULL)",
 }
 
 
@@ -86,8 +88,16 @@ class Stages:
         unread = [pair for pair, counts in self.counts.items() if "unexplained" in counts]
         return self._without(canonical.where("counts IS NULL").select(*RESIDUE), unread)
 
-    def settle(self, residue: DataFrame) -> DataFrame:
-        """Sets the residue of all pairs off; returns it with the columns that `settle.settle` adds."""
+    def recall(self, residue: DataFrame, known: list[Counts], kept: Callable[[], DataFrame]) -> DataFrame:
+        """Adds what is remembered of pairs: their counts, and where they have residue the one that was ``kept``."""
+        for counts in known:
+            add_counts(counts, self.counts)
+        return residue.unionByName(kept()) if any(counts["residue"] for counts in known) else residue
+
+    def settle(self, residue: DataFrame) -> DataFrame | None:
+        """Sets the residue of all pairs off; returns it with what `settle.settle` adds, None without any."""
+        if not self.total("residue"):
+            return None
         count = partitions(self.total("residue"))
         settled = self._keep(settle(residue, count))
         sums = [F.sum(F.expr(rule)).alias(name) for name, rule in _SETTLED.items()]
@@ -95,8 +105,10 @@ class Stages:
             add_counts(row.asDict(), self.counts)
         return settled
 
-    def explain(self, settled: DataFrame) -> DataFrame:
-        """Returns the mismatches, columns of `stages.EXPLAINED`; reads again only what did not travel."""
+    def explain(self, settled: DataFrame | None) -> DataFrame | None:
+        """Returns the mismatches, columns of `stages.EXPLAINED`, None without any; reads again what did not travel."""
+        if settled is None or not self.total("left_source") + self.total("left_backup"):
+            return None
         left = settled.where("missing > 0").withColumn("count", F.col("missing")).select(*LEFTOVERS)
         tasks = self._tasks(self.total("residue"))
         if self._settings.key or self.total("contents") < self.total("residue"):

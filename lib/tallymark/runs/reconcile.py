@@ -33,6 +33,7 @@ from tallymark.reconcile.tables import FILES, MISMATCHES
 from tallymark.runs import publish
 from tallymark.runs.begun import Run
 from tallymark.runs.distributed import Poll, ShowProgress, Stages, partitions
+from tallymark.runs.ledger import Ledger, counts_of
 from tallymark.runs.shipping import ObjectPair, Settings, Shipped, ship
 
 _LONELY_BYTES = 16 << 20
@@ -89,22 +90,27 @@ def reconcile(
     store = ObjectStore.from_environment(os.environ)
     pairs, warnings = _list_pairs(store, config, run)
     publish.mark_begun(store, run)
-    delta.clear_run(store, run.table("mismatches"), run.run_id, arrow_schema(MISMATCHES))
+    if run.is_named:
+        delta.clear_run(store, run.table("mismatches"), run.run_id)
 
-    stages = Stages(spark, _settings(config, store, pairs), _ship(spark, pairs))
-    residue = stages.compare(pairs, show_progress)
-    if stages.total("residue"):
-        settled = stages.settle(residue)
-        explained = stages.explain(settled)
-        delta.append_run(
-            mismatch_rows(explained, run.run_id, run.run_time_text, partitions(stages.total("residue"))),
-            run.table("mismatches"),
-        )
+    settings = _settings(config, store, pairs)
+    ledger = Ledger(store, run, settings)
+    recalled = ledger.recall(pairs)
+    known = {pair.number for pair, _ in recalled}
+    new = [pair for pair in pairs if pair.number not in known]
+    shipped = _ship(spark, new, [pair for pair, _ in recalled])
+
+    stages = Stages(spark, settings, shipped)
+    residue = stages.compare(new, show_progress)
+    residue = stages.recall(residue, list(map(counts_of, recalled)), lambda: ledger.residue(spark, recalled, shipped))
+    settled = stages.settle(residue)
+    explained = stages.explain(settled)
+    _write_mismatches(store, run, explained, stages.total("residue"))
     files = _file_rows(pairs, stages.counts, run)
     delta.replace_run(store, run.table("files"), run.run_id, files)
-    stages.forget()
-
     summary, reports = publish.publish(store, run, config, files, warnings, time.monotonic() - clock)
+    ledger.record(new, stages.counts, settled, shipped.comparing)
+    stages.forget()
     return ReconcileResult(
         summary,
         delta.read_run(spark, run.table("files"), run.run_id),
@@ -125,7 +131,7 @@ def _begin(config: ReconcileConfig) -> Run:
     now = datetime.now(timezone.utc)
     run_id = config.run_id or f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
     settings = json.loads(config.model_dump_json())
-    return Run(run_id, config.run_id is not None, now, source, backup, out, settings)
+    return Run(run_id, config.run_id is not None, now, source, backup, out, settings, uuid.uuid4().hex[:6])
 
 
 def _settings(config: ReconcileConfig, store: ObjectStore, pairs: list[ObjectPair]) -> Settings:
@@ -147,6 +153,7 @@ def _settings(config: ReconcileConfig, store: ObjectStore, pairs: list[ObjectPai
         full=config.proof == "full",
         key=key,
         mask=masked,
+        ledger=not config.no_ledger,
         lonely_as_digests=lonely > _LONELY_BYTES,
         digest_parts=1 + size // _BYTES_A_PART,
     )
@@ -166,8 +173,17 @@ def _list_pairs(store: ObjectStore, config: ReconcileConfig, run: Run) -> tuple[
     return pair_objects(*listings), warnings
 
 
-def _ship(spark: SparkSession, pairs: list[ObjectPair]) -> Shipped:
-    return ship(spark.sparkContext, pack(pairs, spark.sparkContext.defaultParallelism), [])
+def _ship(spark: SparkSession, new: list[ObjectPair], recalled: list[ObjectPair]) -> Shipped:
+    cores = spark.sparkContext.defaultParallelism
+    return ship(spark.sparkContext, pack(new, cores), pack(recalled, cores))
+
+
+def _write_mismatches(store: ObjectStore, run: Run, explained: DataFrame | None, residue: int) -> None:
+    table = run.table("mismatches")
+    if explained is None:
+        delta.make_table(store, table, arrow_schema(MISMATCHES))
+    else:
+        delta.append_run(mismatch_rows(explained, run.run_id, run.run_time_text, partitions(residue)), table)
 
 
 def _file_rows(pairs: list[ObjectPair], counts: dict[int, Counts], run: Run) -> pa.Table:

@@ -36,8 +36,9 @@ class Settings:
     full: bool
     key: tuple[str, ...]
     mask: tuple[Path, ...]
-    lonely_as_digests: bool = False
-    digest_parts: int = 1
+    ledger: bool
+    lonely_as_digests: bool
+    digest_parts: int
 
 
 Value_co = TypeVar("Value_co", covariant=True)

@@ -1,0 +1,82 @@
+"""When the result of a pair is known already: same objects, same settings.
+
+The ledger holds what the comparing of a pair gave before other files came into play, so it stays true whatever
+happens to those: the counts, and as rows of the table `ledger_residue` the records that no record of the pair met.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Protocol
+
+from tallymark.reconcile.canonical import VERSION, CanonicalForm
+from tallymark.reconcile.counts import Counts
+from tallymark.reconcile.plan import Pair
+from tallymark.reconcile.tables import LEDGER
+
+REMEMBERED = "remembered"
+
+COUNTED = (
+    "source_records",
+    "backup_records",
+    "identical_records",
+    "normalised_records",
+    "invalid_source",
+    "invalid_backup",
+)
+_IDENTITY = ("uri", "size", "modified_ns", "inode", "etag")
+_TICK_NS = 50_000_000
+_COARSE_NS = 2_000_000_000
+
+
+class Identified(Protocol):
+    """What tells one state of an object from another; see `io.stored.StoredObject`."""
+
+    @property
+    def modified_ns(self) -> int: ...
+
+    @property
+    def inode(self) -> int | None: ...
+
+
+def settings_of(form: CanonicalForm, format: str, window: int, key: tuple[str, ...]) -> str:
+    """Returns the settings on which the result of a pair depends, as JSON text."""
+    relaxed = {name: list(map(str, getattr(form, name))) for name in ("ignore", "unordered")}
+    plain = {"unicode": form.unicode, "numbers": form.numbers, "format": format, "chunk_size": window, "key": key}
+    return json.dumps({"canonical_version": VERSION, **relaxed, **plain}, sort_keys=True)
+
+
+def identity(pair: Pair[Any]) -> dict[str, Any]:
+    """Returns the columns of the ledger that name the two objects in the state in which they were listed."""
+    sides = (("source", pair.source), ("backup", pair.backup))
+    return {f"{side}_{name}": _storable(getattr(item, name, None)) for side, item in sides for name in _IDENTITY}
+
+
+def _storable(value: Any) -> Any:
+    """Bytes of a name that are not UTF-8 become escapes, as `io.stored.shown` writes them."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
+
+
+def is_trusted(item: Identified, told_by_etag: bool, listed_ns: int) -> bool:
+    """Tells whether an object in another state would surely look different in a listing.
+
+    Args:
+        told_by_etag: the MD5 of the bytes that were read is the ETag.
+        listed_ns: when the object was listed.
+
+    On S3 only such an ETag tells: that of many parts, or under SSE-KMS, is no MD5. A file is told by size, time and
+    inode, unless it was written so shortly before that a second write may have left the same time: file systems
+    have a tick of some milliseconds, or of a second or two.
+    """
+    if item.inode is None:
+        return told_by_etag
+    margin = _COARSE_NS if item.modified_ns % 1_000_000_000 == 0 else _TICK_NS
+    return item.modified_ns + margin < listed_ns
+
+
+def ledger_row(pair: Pair[Any], counts: Counts, place: dict[str, Any]) -> dict[str, Any]:
+    """Returns what is remembered of a pair, columns of `tables.LEDGER`; ``place`` are those of the run."""
+    known = place | identity(pair) | {name: counts.get(name, 0) for name in COUNTED}
+    known |= {"pair": pair.number, "proof": counts["proof"]}
+    known |= {"open": counts.get("open", 0), "contents": counts.get("open_contents", 0)}
+    return {name: known[name] for name in LEDGER}
