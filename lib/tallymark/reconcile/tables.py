@@ -101,7 +101,7 @@ LEDGER: dict[str, str] = {
     "run_id": "string",
     "run_time": "string",
 }
-"""One row a pair and state of its objects; ``open`` rows of `ledger_residue` belong to it, ``contents`` of them with content."""
+"""One row a pair and state of its objects; it has ``open`` rows in `ledger_residue`, ``contents`` with content."""
 
 LEDGER_RESIDUE: dict[str, str] = {
     "pair": "int",

@@ -26,6 +26,7 @@ from tallymark.runs.shipping import ObjectPair, Settings, Shipped
 _ROWS_A_PARTITION = 500_000
 _DIGESTS_A_PARTITION = 1_000_000
 _LEFTOVERS_A_TASK = 5_000
+_INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 
 Poll = Callable[[], tuple[int, int, int]]
 """Returns the files, records and bytes that are done so far."""
@@ -53,6 +54,9 @@ class Stages:
         self._settings = settings
         self._shipped = shipped
         self._kept: list[DataFrame] = []
+        # To compile a query takes Spark longer than to run it over the few rows of a healthy run.
+        for name, value in _INTERPRETED.items():
+            spark.conf.set(name, value)
 
     def compare(self, pairs: list[ObjectPair], show_progress: ShowProgress) -> DataFrame:
         """Compares the pairs of the comparing tasks; returns their residue, columns of `stages.RESIDUE`."""
@@ -99,6 +103,8 @@ class Stages:
         if not self.total("residue"):
             return None
         count = partitions(self.total("residue"))
+        if count > 1:
+            self._compile()
         settled = self._keep(settle(residue, count))
         sums = [F.sum(F.expr(rule)).alias(name) for name, rule in _SETTLED.items()]
         for row in settled.repartition(count, "pair").groupBy("pair").agg(*sums).collect():
@@ -131,6 +137,11 @@ class Stages:
         for frame in self._kept:
             frame.unpersist()
         self._shipped.tasks.destroy()
+        self._compile()
+
+    def _compile(self) -> None:
+        for name in _INTERPRETED:
+            self._spark.conf.unset(name)
 
     def _keep(self, frame: DataFrame) -> DataFrame:
         kept = frame.persist(StorageLevel.MEMORY_AND_DISK)
