@@ -11,7 +11,7 @@ import pytest
 
 from s3_server import KEYS, PAGE, QUICK, Bucket, Fault, FaultProxy
 from tallymark.errors import ConfigError, IncompleteError, ObjectError
-from tallymark.io import s3
+from tallymark.io import s3_client
 from tallymark.io.objects import ObjectStore
 from tallymark.io.stored import S3Settings, StoredObject
 
@@ -75,12 +75,12 @@ def test_without_credentials_the_message_says_how_to_give_them(bucket: Bucket, m
     obj = bucket.stored("x", CONTENT)
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    monkeypatch.setattr(s3, "_clients", {})
+    monkeypatch.setattr(s3_client, "_clients", {})
     with pytest.raises(ConfigError, match=r"no valid AWS credentials for s3://.*set AWS_PROFILE, or AWS_ACCESS_KEY_ID"):
         list(bucket.store.list_objects(bucket.uri))
     assert reason(bucket.store, obj) == "NO_CREDENTIALS"
     monkeypatch.setenv("AWS_PROFILE", "nobody")
-    monkeypatch.setattr(s3, "_clients", {})
+    monkeypatch.setattr(s3_client, "_clients", {})
     with pytest.raises(ConfigError, match="nobody"):
         list(bucket.store.list_objects(bucket.uri))
 
@@ -244,8 +244,8 @@ def test_a_refused_upload_and_a_refused_look_name_the_right_that_is_missing(
 def test_threads_share_one_client_and_other_settings_get_another(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3, "_clients", {})
+    monkeypatch.setattr(s3_client, "_clients", {})
     with ThreadPoolExecutor(8) as threads:
-        clients = list(threads.map(s3.client, [bucket.store.s3] * 8))
+        clients = list(threads.map(s3_client.client, [bucket.store.s3] * 8))
     assert len({id(client) for client in clients}) == 1
-    assert s3.client(S3Settings("http://127.0.0.1:1")) is not clients[0]
+    assert s3_client.client(S3Settings("http://127.0.0.1:1")) is not clients[0]

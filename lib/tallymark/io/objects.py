@@ -14,12 +14,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tallymark.errors import ConfigError
 from tallymark.io.stored import S3Settings, StoredObject, shown
+
+if TYPE_CHECKING:
+    from tallymark.io.s3_read_ahead import ReadAhead
 
 CHUNK_SIZE = 1 << 20
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
@@ -71,6 +76,22 @@ class ObjectStore:
 
         return local.read_chunks(obj, chunk_size)
 
+    @contextmanager
+    def read_ahead(self, coming: Iterable[StoredObject]) -> Iterator[ObjectStore]:
+        """Give a store that asks S3 for the objects to come while others are read; local ones cost nothing.
+
+        ``coming`` are the objects that will surely be read, in their order; it is only a hint. The store belongs to
+        one thread, and what it reads to this context: at its end all requests and threads end.
+        """
+        remote = [obj for obj in coming if is_s3(obj.uri)]
+        if not remote:
+            yield self
+            return
+        from tallymark.io.s3_read_ahead import ReadAhead
+
+        with ReadAhead(self.s3, CHUNK_SIZE, remote) as ahead:
+            yield _ReadingAhead(self.s3, ahead=ahead)
+
     def checksum(self, obj: StoredObject) -> str | None:
         """Return ``SHA256:...`` or ``CRC64NVME:...`` if S3 stores one over the whole object, else None."""
         if not is_s3(obj.uri):
@@ -117,6 +138,18 @@ class ObjectStore:
 
         local.publish_chunks(self.read_chunks(obj), str(target))
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadingAhead(ObjectStore):
+    """An ``ObjectStore`` inside of ``read_ahead``; it stays in its process."""
+
+    ahead: ReadAhead = field(kw_only=True)
+
+    def read_chunks(self, obj: StoredObject, chunk_size: int = CHUNK_SIZE) -> Iterator[bytes]:
+        if is_s3(obj.uri) and chunk_size == CHUNK_SIZE:
+            return self.ahead.read_chunks(obj)
+        return ObjectStore.read_chunks(self, obj, chunk_size)
 
 
 def normalise_uri(text: str) -> str:
