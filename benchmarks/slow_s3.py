@@ -58,7 +58,13 @@ def state(path: Path) -> tuple[int, str]:
 def synthetic(count: int, *, flat: bool) -> list[tuple[str, int, str]]:
     etag = "0" * 32 + "-1"
     return sorted(
-        (f"month/part-{number:08}.jsonl.gz" if flat else f"month/2026/10/{1 + number % 31:02}/part-{number:08}.jsonl.gz", 1, etag)
+        (
+            f"month/part-{number:08}.jsonl.gz"
+            if flat
+            else f"month/2026/10/{1 + number % 31:02}/part-{number:08}.jsonl.gz",
+            1,
+            etag,
+        )
         for number in range(count)
     )
 
@@ -69,7 +75,7 @@ def serve_connection(served: Served, connection: socket.socket) -> None:
             due = time.perf_counter() + served.delay
             method, target, _ = first.decode().split()
             headers = {}
-            while (line := lines.readline().strip()):
+            while line := lines.readline().strip():
                 name, _, value = line.decode().partition(":")
                 headers[name.lower()] = value.strip()
             lines.read(int(headers.get("content-length", 0)))

@@ -110,15 +110,17 @@ def _announced_url(lines: Iterator[str]) -> str:
 
 @dataclass
 class Fault:
-    """What the proxy does to requests of ``method`` whose path contains ``path``, ``times`` times.
+    """What the proxy does, ``times`` times, to requests of ``method`` with ``path`` in their path.
 
+    With ``range``, only to those whose range starts with it.
     Either it answers ``status`` with an S3 error ``code``, or it forwards the request and hangs up
     after ``cut_after`` bytes of the body, or it sends the body that ``change`` makes of the real one,
-    or it drops a header of the request or adds headers to the answer.
+    or it drops a header of the request, or adds or replaces headers of the answer.
     """
 
     method: str = "GET"
     path: str = ""
+    range: str = ""
     times: int = 1_000_000
     status: int = 0
     code: str = ""
@@ -143,10 +145,11 @@ class FaultProxy:
         """The store under test, as it reaches S3 through the proxy."""
         return ObjectStore(S3Settings(self.endpoint_url, "us-east-1", QUICK))
 
-    def take_fault(self, method: str, path: str) -> Fault:
+    def take_fault(self, method: str, path: str, span: str) -> Fault:
         with self.lock:
             for fault in self.faults:
-                if fault.times and fault.method == method and fault.path in path:
+                meant = fault.method == method and fault.path in path and span.startswith(fault.range)
+                if fault.times and meant:
                     fault.times -= 1
                     return fault
         return Fault()
@@ -180,7 +183,7 @@ class _ProxyHandler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.proxy.requests.append((self.command, self.path, dict(self.headers)))
-        fault = self.proxy.take_fault(self.command, self.path)
+        fault = self.proxy.take_fault(self.command, self.path, self.headers.get("Range", ""))
         if fault.status:
             text = f"<Error><Code>{fault.code}</Code><Message>said the proxy</Message></Error>".encode()
             self._answer(fault.status, {"Content-Type": "application/xml"}, text, fault)
@@ -197,10 +200,15 @@ class _ProxyHandler(BaseHTTPRequestHandler):
 
     def _answer(self, status: int, headers: dict[str, str], body: bytes, fault: Fault) -> None:
         self.send_response_only(status)
-        for name, value in {**headers, **fault.add_headers}.items():
-            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+        added = {name.lower(): value for name, value in fault.add_headers.items()}
+        for name, value in {**{name.lower(): value for name, value in headers.items()}, **added}.items():
+            if name not in ("content-length", "transfer-encoding", "connection"):
                 self.send_header(name, value)
-        length = headers.get("Content-Length", "0") if self.command == "HEAD" else str(len(body))
+        length = (
+            headers.get("Content-Length", headers.get("content-length", "0"))
+            if self.command == "HEAD"
+            else str(len(body))
+        )
         self.send_header("Content-Length", length)
         self.end_headers()
         if self.command != "HEAD":

@@ -8,14 +8,19 @@ and kept until the reader takes them, in order. How one part is read is in ``s3_
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from threading import Event
+from typing import TYPE_CHECKING
 
+from tallymark.errors import ObjectError
 from tallymark.io.s3_reading import read_span
 from tallymark.io.stored import S3Settings, StoredObject
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _Chunks = deque[bytes]
 
@@ -56,7 +61,7 @@ class ReadAhead:
         self._taken: set[_Reading] = set()
         self._pool = ThreadPoolExecutor(window.connections, thread_name_prefix="tallymark-s3")
 
-    def __enter__(self) -> ReadAhead:
+    def __enter__(self) -> Self:
         self._ask_for_more()
         return self
 
@@ -65,7 +70,7 @@ class ReadAhead:
             reading.close()
         self._pool.shutdown(cancel_futures=True)
 
-    def read_chunks(self, obj: StoredObject) -> Iterator[bytes]:
+    def read_chunks(self, obj: StoredObject) -> Generator[bytes, None, None]:
         """Stream an object; errors as ``ObjectStore.read_chunks``."""
         reading = self._take(obj)
         self._taken.add(reading)
@@ -119,12 +124,16 @@ class _Reading:
             self._asked.append(self._fetch(self._spans.popleft(), self._stopped))
 
     def chunks(self) -> Iterator[bytes]:
-        self.ask_for(self._parts)
-        while self._asked:
+        delivered = 0
+        while self._spans or self._asked:
+            self.ask_for(self._parts)
             part = self._asked.popleft().result()
             self.ask_for(self._parts - 1)  # the part that is being taken counts too
             while part:
+                delivered += len(part[0])
                 yield part.popleft()
+        if delivered != self.obj.size:
+            raise ObjectError(self.obj.uri, "SHORT_READ", f"{delivered} of {self.obj.size} bytes came; run again")
 
     def close(self) -> None:
         self._stopped.set()

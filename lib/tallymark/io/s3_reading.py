@@ -7,7 +7,7 @@ byte is accounted for. Knows nothing of what is read beside it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -23,8 +23,8 @@ def read_span(
     obj: StoredObject,
     span: range,
     chunk_size: int,
-    sleep: Callable[[float], object] = time.sleep,
-) -> Iterator[bytes]:
+    sleep: Callable[[float], None] = time.sleep,
+) -> Generator[bytes, None, None]:
     """Stream the bytes of an object whose numbers are in ``span``, in chunks of at most ``chunk_size`` bytes.
 
     Raises:
