@@ -1,7 +1,7 @@
 """Objects on S3 and on stores that speak its protocol, through boto3: the verbs. Called by ``objects`` only.
 
-Clients are in ``s3_client``, what an error means in ``s3_errors``, the stream of an object in ``s3_reading``
-and ``s3_read_ahead``.
+Clients are in ``s3_client``, what an error means in ``s3_errors``, a long listing in ``s3_listing``, the stream of
+an object in ``s3_reading`` and ``s3_read_ahead``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from boto3.exceptions import Boto3Error
 from tallymark.errors import ConfigError
 from tallymark.io.s3_client import client
 from tallymark.io.s3_errors import FAILURES, answer, place_error, reading_error
+from tallymark.io.s3_listing import Listing, stored
 from tallymark.io.s3_read_ahead import WINDOW, ReadAhead
 from tallymark.io.s3_reading import pinned, read_span
 from tallymark.io.stored import S3Settings, StoredObject, split_s3
@@ -26,15 +27,13 @@ def list_objects(settings: S3Settings, uri: str) -> Iterator[StoredObject]:
     folder = f"{key}/" if key else ""
     found = False
     try:
-        for page in client(settings).get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder):
-            for item in page.get("Contents", []):
-                if item["Size"] or not item["Key"].endswith("/"):
-                    found = True
-                    yield _stored(bucket, item["Key"], item["Key"][len(folder) :], item["Size"], item)
+        for obj in Listing(settings, bucket, folder):
+            found = True
+            yield obj
         if key and not found:
             first = client(settings).list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
             for item in (item for item in first.get("Contents", []) if item["Key"] == key):
-                yield _stored(bucket, key, key.rpartition("/")[2], item["Size"], item)
+                yield stored(bucket, key, key.rpartition("/")[2], item["Size"], item)
     except FAILURES as error:
         raise place_error(error, uri, "s3:ListBucket", f"arn:aws:s3:::{bucket}") from error
 
@@ -51,14 +50,7 @@ def stat(settings: S3Settings, uri: str) -> StoredObject | None:
             return None
         action = "s3:GetObject and s3:ListBucket (without which an absent object looks forbidden)"
         raise place_error(error, uri, action, f"arn:aws:s3:::{bucket}/*") from error
-    return _stored(bucket, key, key.rpartition("/")[2], head["ContentLength"], head)
-
-
-def _stored(bucket: str, key: str, path: str, size: int, answer: Any) -> StoredObject:
-    # No version: a listing gives none, and reading one needs the right s3:GetObjectVersion. The ETag pins enough.
-    etag = answer.get("ETag", "").strip('"') or None
-    modified_ns = round(answer["LastModified"].timestamp() * 1000) * 1_000_000
-    return StoredObject(path, f"s3://{bucket}/{key}", size, etag, modified_ns, None, None)
+    return stored(bucket, key, key.rpartition("/")[2], head["ContentLength"], head)
 
 
 def put_file(settings: S3Settings, source: Path, uri: str) -> None:

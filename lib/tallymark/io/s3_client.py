@@ -7,6 +7,7 @@ import threading
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 
 import boto3
 import botocore.session
@@ -45,12 +46,37 @@ def _new_client(settings: S3Settings) -> S3Client:
     session = botocore.session.get_session()
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_parse_time)
     try:
-        return boto3.Session(region_name=settings.region, botocore_session=session).client(
+        made: S3Client = boto3.Session(region_name=settings.region, botocore_session=session).client(
             "s3", endpoint_url=settings.endpoint_url, config=config
         )
     except ValueError as error:
         cause = f"cannot use the S3 endpoint or region: {cause_of(error)}"
         raise ConfigError(f"{cause}; check AWS_ENDPOINT_URL and AWS_REGION") from error
+    made.meta.events.register("before-parse.s3.ListObjectsV2", _read_contents)
+    return made
+
+
+def _read_contents(
+    response_dict: dict[str, Any], customized_response_dict: dict[str, Any] | None = None, **_: object
+) -> None:
+    """Read the objects of a page in the place of botocore, which takes ten times as long; the rest stays its own."""
+    if response_dict["status_code"] != 200 or customized_response_dict is None:
+        return
+    try:
+        root = ET.fromstring(response_dict["body"])  # noqa: S314 - expat, as botocore; from S3 itself
+    except ET.ParseError:
+        return  # botocore says it, and asks again
+    space = root.tag[: root.tag.rfind("}") + 1]
+    found = root.findall(f"{space}Contents")
+    root[:] = [element for element in root if element.tag != f"{space}Contents"]
+    response_dict["body"] = ET.tostring(root)
+    if found:
+        customized_response_dict["Contents"] = [_item(element, len(space)) for element in found]
+
+
+def _item(element: ET.Element, space: int) -> dict[str, Any]:
+    item: dict[str, Any] = {child.tag[space:]: child.text or "" for child in element}
+    return item | {"Size": int(item["Size"]), "LastModified": _parse_time(item["LastModified"])}
 
 
 def _parse_time(value: Any) -> datetime:
