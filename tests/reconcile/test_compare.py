@@ -63,7 +63,7 @@ def test_three_copies_against_two_leave_one_missing_in_the_backup() -> None:
     counts, residue = compared(b'{"a":1}\n' * 3, b'{"a":1}\n' * 2)
 
     assert counts.identical_records == 2
-    assert [(row.side, row.count, row.ordinal, row.content) for row in residue] == [(SOURCE, 1, 0, b'{"a":1}')]
+    assert [(row.side, row.count, row.ordinal, row.content) for row in residue] == [(SOURCE, 1, 2, b'{"a":1}')]
 
 
 def test_records_in_another_order_all_match() -> None:

@@ -198,9 +198,9 @@ def test_a_pair_on_s3_is_remembered_by_etags_that_are_the_md5(
         part = {"Bucket": bucket.name, "Key": f"{side}/parts.json", "UploadId": upload["UploadId"]}
         etag = bucket.client.upload_part(PartNumber=1, Body=content, **part)["ETag"]
         bucket.client.complete_multipart_upload(MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": etag}]}, **part)
-    places = {"source": f"{bucket.uri}/source", "backup": f"{bucket.uri}/backup", "out": f"{bucket.uri}/out"}
-    first = tallymark.reconcile(spark, **places)
-    second = tallymark.reconcile(spark, **places)
+    options: dict[str, Any] = {name: f"{bucket.uri}/{name}" for name in ("source", "backup", "out")}
+    first = tallymark.reconcile(spark, **options)
+    second = tallymark.reconcile(spark, **options)
 
     assert proofs(first) == {"parts": "compare", "plain": "compare"}
     assert proofs(second) == {"parts": "compare", "plain": "remembered"}

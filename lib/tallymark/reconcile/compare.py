@@ -28,7 +28,7 @@ from tallymark.reconcile.window import (
     digests_of,
 )
 
-_NO_BLOCK = Block(b"", [])
+_NO_BLOCK = Block(b"", lambda _: [])
 PAIR_CONTENT_BYTES = 8 << 20
 _LONELY_CONTENT_BYTES = 2 << 20
 
@@ -43,22 +43,17 @@ def compare_pair(
         identities = [Identity(form, records) for _, records in sides]
         for step in _in_step(source, backup, window, counts):
             for (side, _), identity, block in zip(sides, identities, step):
-                yield from hashed.add_all(side, identity, block.records, _first_ordinal(side, block, counts))
+                yield from hashed.add_all(side, identity, block.records, _advance(side, block, counts))
     else:
         raw = RawWindow(window, Identity(form, source), counts)
-        overflowed = False
         for left, right in _in_step(source, backup, window, counts):
             if left.text == right.text:
-                raw.count_equal(left.records)
+                raw.count_equal_block(left)
             else:
                 _cancel(left, right, raw, window, counts)
             if raw.is_full():
-                overflowed = True
-                yield from raw.overflow()
-        if overflowed:  # its other copy may have left as a digest
-            yield from raw.overflow()
-        else:
-            yield from raw.spill(hashed)
+                yield from raw.overflow(hashed)
+        yield from raw.finish(hashed)
     yield from hashed.flush()
 
 
@@ -88,13 +83,14 @@ def count_identical(records: Records, form: CanonicalForm, counts: PairCounts) -
     """Counts the records of an object whose counterpart is proven to hold the same bytes."""
     raw = RawWindow(0, Identity(form, records), counts)
     for block in records.blocks:
-        _advance(SOURCE, block, counts)
-        _advance(BACKUP, block, counts)
-        raw.count_equal(block.records)
+        raw.count_equal_block(block)
 
 
 def _in_step(source: Records, backup: Records, window: int, counts: PairCounts) -> Iterator[tuple[Block, Block]]:
-    """Yields blocks of both sides so that neither runs ahead by much more than a quarter of the window."""
+    """Yields blocks of both sides so that neither runs ahead by much more than a quarter of the window.
+
+    Who takes a block counts its records, which tells what to read next.
+    """
     slack = window // 4
     left: Block | None = _NO_BLOCK
     right: Block | None = _NO_BLOCK
@@ -106,38 +102,42 @@ def _in_step(source: Records, backup: Records, window: int, counts: PairCounts) 
             left = next(source.blocks, None)
         if read_right:
             right = next(backup.blocks, None)
-        step = (left if read_left and left else _NO_BLOCK, right if read_right and right else _NO_BLOCK)
-        _advance(SOURCE, step[0], counts)
-        _advance(BACKUP, step[1], counts)
-        yield step
+        yield (left if read_left and left else _NO_BLOCK, right if read_right and right else _NO_BLOCK)
 
 
 def _advance(side: int, block: Block, counts: PairCounts) -> int:
-    """Counts the block and returns the ordinal of its first record."""
+    """Counts the records of the block and returns the ordinal of its first one."""
     if side == SOURCE:
+        first = counts.source_records
         counts.source_records += len(block.records)
     else:
+        first = counts.backup_records
         counts.backup_records += len(block.records)
-    return _first_ordinal(side, block, counts)
-
-
-def _first_ordinal(side: int, block: Block, counts: PairCounts) -> int:
-    return (counts.source_records if side == SOURCE else counts.backup_records) - len(block.records)
+    return first
 
 
 def _cancel(left: Block, right: Block, raw: RawWindow, window: int, counts: PairCounts) -> None:
     """Cancels equal raw records of two blocks, slice by slice; the surplus of each goes to the window."""
-    ordinals = (_first_ordinal(SOURCE, left, counts), _first_ordinal(BACKUP, right, counts))
+    ordinals = _advance(SOURCE, left, counts), _advance(BACKUP, right, counts)
+    are_valid = raw.validity.all_valid(left)
     step = max(1, window // 2)
     for start in range(0, max(len(left.records), len(right.records)), step):
         lefts, rights = left.records[start : start + step], right.records[start : start + step]
-        if lefts == rights:
-            raw.count_equal(lefts)
-            continue
-        surplus = _surplus(Counter(lefts), Counter(rights))
-        raw.count_equal([record for record in lefts if record not in surplus] if surplus else lefts)
-        raw.add(SOURCE, lefts, surplus, ordinals[0] + start)
-        raw.add(BACKUP, rights, surplus, ordinals[1] + start)
+        # Most records of two copies stand at the same place; only the others have to be looked for.
+        common = min(len(lefts), len(rights))
+        apart = [at for at in range(common) if lefts[at] != rights[at]]
+        if len(apart) < common:
+            elsewhere = set(apart)
+            in_place = [lefts[at] for at in range(common) if at not in elsewhere] if apart else lefts[:common]
+            raw.count_equal(in_place, are_valid)
+        others = [
+            [(first + start + at, records[at]) for at in (*apart, *range(common, len(records)))]
+            for first, records in zip(ordinals, (lefts, rights))
+        ]
+        surplus = _surplus(*(Counter(record for _, record in side) for side in others))
+        raw.count_equal([record for _, record in others[0] if record not in surplus], are_valid)
+        raw.add(SOURCE, others[0], surplus)
+        raw.add(BACKUP, others[1], surplus)
 
 
 def _surplus(left: Counter[bytes], right: Counter[bytes]) -> set[bytes]:

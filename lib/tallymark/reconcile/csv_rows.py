@@ -60,7 +60,7 @@ def open_rows(chunks: Iterable[bytes], uri: str) -> tuple[Header, Iterator[Block
         return Header(b"", (), delimiter), iter(())
     header = _header(first.records[0], delimiter, uri)
     rows = first.records[1:]
-    return header, chain([Block(first.text, rows)] if rows else [], blocks)
+    return header, chain([Block(first.text, lambda _: rows)] if rows else [], blocks)
 
 
 def _delimiter(line: bytes) -> str:
@@ -116,8 +116,9 @@ def _blocks(chunks: Iterable[bytes], delimiter: str, uri: str) -> Iterator[Block
 
 def _block(text: bytes, ends: list[int]) -> Block:
     starts = [0, *ends[:-1]]
-    rows = [text[start : end - 1] for start, end in zip(starts, ends)]
-    return Block(text[: ends[-1]], [row for row in (row.removesuffix(b"\r") for row in rows) if row])
+    rows = (text[start : end - 1].removesuffix(b"\r") for start, end in zip(starts, ends))
+    kept = [row for row in rows if row]
+    return Block(text[: ends[-1]], lambda _: kept)
 
 
 class _Quotes:

@@ -37,7 +37,7 @@ def is_whole_value(text: bytes) -> bool:
 def first_value_spans_lines(head: bytes) -> bool:
     """Tells whether the first value in ``head`` is whole, valid, and written over several lines."""
     try:
-        values, _ = _values(head, "")
+        values, _ = _values(head, "", most=1)
     except ObjectError:
         return False
     return bool(values) and b"\n" in values[0] and is_whole_value(values[0])
@@ -68,7 +68,7 @@ def _split_array(text: bytes, chunks: Iterator[bytes], uri: str) -> Iterator[Blo
     for piece in _growing(rest, chunks, "an element", uri):
         elements, used, closed = _take(piece, uri, final=rest.is_last, first=count == 0)
         if elements:
-            yield Block(piece[:used], elements)
+            yield _block(piece[:used], elements)
             count += len(elements)
         rest.text = piece[used:]
         if closed:
@@ -82,10 +82,14 @@ def _split_values(text: bytes, chunks: Iterator[bytes], uri: str) -> Iterator[Bl
     for piece in _growing(rest, chunks, "a value", uri):
         values, used = _values(piece, uri)
         if values:
-            yield Block(piece[:used], values)
+            yield _block(piece[:used], values)
         rest.text = piece[used:]
     if rest.text.strip():
         raise ObjectError(uri, "CUT_ARRAY", "the last value is not whole")
+
+
+def _block(text: bytes, records: list[bytes]) -> Block:
+    return Block(text, lambda _: records)
 
 
 class _Rest:
@@ -201,8 +205,8 @@ def _element(text: bytes, uri: str) -> bytes:
     return element
 
 
-def _values(text: bytes, uri: str) -> tuple[list[bytes], int]:
-    """Returns the whole objects and arrays that follow one another, and the bytes used."""
+def _values(text: bytes, uri: str, most: int | None = None) -> tuple[list[bytes], int]:
+    """Returns the whole objects and arrays that follow one another, at ``most`` so many, and the bytes used."""
     values: list[bytes] = []
     stack: list[bytes] = []
     used = 0
@@ -218,6 +222,8 @@ def _values(text: bytes, uri: str) -> tuple[list[bytes], int]:
             if not stack:
                 values.append(text[used : token.end()].strip(b" \t\r\n"))
                 used = token.end()
+                if len(values) == most:
+                    break
     return values, used
 
 

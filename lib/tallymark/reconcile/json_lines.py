@@ -30,7 +30,11 @@ def split(chunks: Iterable[bytes], uri: str) -> Iterator[Block]:
 
 
 def _block(text: bytes) -> Block:
+    return Block(text, _lines, by_line=True)
+
+
+def _lines(text: bytes) -> list[bytes]:
     lines = text.split(b"\n")
     if b"\r" in text:
         lines = [line.removesuffix(b"\r") for line in lines]
-    return Block(text, [line for line in lines if line and not line.isspace()])
+    return [line for line in lines if line and not line.isspace()]

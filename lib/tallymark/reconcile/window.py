@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from tallymark.reconcile.block import Block
 from tallymark.reconcile.canonical import CanonicalForm, InvalidRecord
 from tallymark.reconcile.formats import Records
 from tallymark.reconcile.validity import Validity
@@ -17,6 +18,10 @@ from tallymark.reconcile.validity import Validity
 SOURCE = 0
 BACKUP = 1
 _WINDOW_BYTES = 48 << 20
+_TRIED = 200
+
+Surplus = tuple[bytes, int, int]
+"""A raw record, how many more of it the source holds (the backup, where negative), and the ordinal of the first."""
 
 
 @dataclass(slots=True)
@@ -80,12 +85,16 @@ class Identity:
         raw.update(record)
         return raw.digest()[:16]
 
-    def residue(self, side: int, record: bytes, count: int, ordinal: int) -> Residue:
+    def digest(self, record: bytes) -> tuple[bytes, str | None, bytes]:
+        """Returns the hash, the reason code of an invalid record, and the content."""
         try:
             text = self._to_json(record)
-            digest, reason = self._form.digest(text)
+            return (*self._form.digest(text), text)
         except InvalidRecord as invalid:
-            text, digest, reason = record, hashlib.sha256(record).digest(), invalid.reason
+            return hashlib.sha256(record).digest(), invalid.reason, record
+
+    def residue(self, side: int, record: bytes, count: int, ordinal: int) -> Residue:
+        digest, reason, text = self.digest(record)
         return Residue(side, digest, self.raw_digest(record), count, ordinal, reason, text)
 
 
@@ -99,22 +108,34 @@ class RawWindow:
         self._counts = counts
         self._surplus: dict[bytes, tuple[int, int]] = {}
         self._bytes = 0
+        self._has_digests = False
 
-    def count_equal(self, records: list[bytes]) -> None:
+    def count_equal_block(self, block: Block) -> None:
+        """Counts the records of a block that both sides hold, without splitting it where it is known to be valid."""
+        if self.validity.all_valid(block):
+            lines = block.text.count(b"\n") + (not block.text.endswith(b"\n"))
+            self._counts.identical_records += lines
+        else:
+            lines = len(block.records)
+            self.count_equal(block.records)
+        self._counts.source_records += lines
+        self._counts.backup_records += lines
+
+    def count_equal(self, records: list[bytes], are_valid: bool = False) -> None:
         """Counts records that both sides hold."""
-        invalid = len(self.validity.invalid(records))
+        invalid = 0 if are_valid else len(self.validity.invalid(records))
         self._counts.identical_records += len(records)
         self._counts.invalid_source += invalid
         self._counts.invalid_backup += invalid
 
-    def add(self, side: int, records: Sequence[bytes], surplus: set[bytes], first_ordinal: int) -> None:
-        """Adds those of ``records`` that are in ``surplus``, which cancels earlier ones of the other side."""
+    def add(self, side: int, records: Sequence[tuple[int, bytes]], surplus: set[bytes]) -> None:
+        """Adds those of ``records`` (each with its ordinal) in ``surplus``, which cancels earlier ones of the other side."""
         if not surplus:
             return
         sign = 1 if side == SOURCE else -1
         waiting = self._surplus
         matched = []
-        for ordinal, record in enumerate(records, first_ordinal):
+        for ordinal, record in records:
             if record not in surplus:
                 continue
             held, first = waiting.get(record, (0, ordinal))
@@ -132,24 +153,40 @@ class RawWindow:
     def is_full(self) -> bool:
         return len(self._surplus) > self._limit or self._bytes > _WINDOW_BYTES
 
+    def overflow(self, hashed: HashedWindow) -> Iterator[Residue | Digests]:
+        """Empties the full window: as hashes where the records seem to be written in another form, else as digests."""
+        taken = [(record, count, ordinal) for record, (count, ordinal) in self._take().items()]
+        if self._meet_as_hashes(taken):
+            yield from hashed.add_bulk(self.identity, taken)
+        else:
+            self._has_digests = True
+            yield from self._digests(taken)
+
+    def finish(self, hashed: HashedWindow) -> Iterator[Residue | Digests]:
+        """Empties the window at the end of the pair."""
+        taken = [(record, count, ordinal) for record, (count, ordinal) in self._take().items()]
+        if self._has_digests:  # its other copy may have left as a digest
+            yield from self._digests(taken)
+        else:
+            yield from hashed.add_bulk(self.identity, taken)
+
     def _take(self) -> dict[bytes, tuple[int, int]]:
         taken, self._surplus, self._bytes = self._surplus, {}, 0
         return taken
 
-    def spill(self, hashed: HashedWindow) -> Iterator[Residue]:
-        """Empties the window into the next one."""
-        for record, (count, ordinal) in self._take().items():
-            side = SOURCE if count > 0 else BACKUP
-            yield from hashed.add(self.identity.residue(side, record, abs(count), ordinal))
+    def _meet_as_hashes(self, taken: list[Surplus]) -> bool:
+        """Tries some records of both sides: copies in another form meet where they stand, shuffled ones do not."""
+        sides = [[record for record, count, _ in taken if count * sign > 0] for sign in (1, -1)]
+        tried, among = sides[0][:_TRIED], sides[1][: 2 * _TRIED]
+        known = {self.identity.digest(record)[0] for record in among}
+        return 2 * sum(self.identity.digest(record)[0] in known for record in tried) > len(tried)
 
-    def overflow(self) -> Iterator[Digests]:
-        """Empties the window into digests."""
-        taken = self._take()
+    def _digests(self, taken: list[Surplus]) -> Iterator[Digests]:
         for side, sign in ((SOURCE, 1), (BACKUP, -1)):
-            held = {record: (sign * count, first) for record, (count, first) in taken.items() if sign * count > 0}
-            copies = [count for count, _ in held.values()]
-            ordinals = [first for _, first in held.values()]
-            yield digests_of(side, list(held), copies, ordinals, self.identity, self.validity, self._counts)
+            held = [(record, sign * count, ordinal) for record, count, ordinal in taken if sign * count > 0]
+            if held:
+                records, copies, ordinals = zip(*held)
+                yield digests_of(side, records, copies, ordinals, self.identity, self.validity, self._counts)
 
 
 def digests_of(
@@ -188,6 +225,25 @@ class HashedWindow:
         """Adds each record; yields what had to leave."""
         for ordinal, record in enumerate(records, first_ordinal):
             yield from self.add(identity.residue(side, record, 1, ordinal))
+
+    def add_bulk(self, identity: Identity, surplus: list[Surplus]) -> Iterator[Residue]:
+        """Adds what is left of both sides, none of which is equal in bytes."""
+        digests = [identity.digest(record) for record, _, _ in surplus]
+        met = self._met([digest for digest, _, _ in digests], surplus)
+        self._counts.normalised_records += len(met)
+        for (digest, reason, text), (record, count, ordinal) in zip(digests, surplus):
+            if digest not in met:
+                side = SOURCE if count > 0 else BACKUP
+                raw = identity.raw_digest(record)
+                yield from self.add(Residue(side, digest, raw, abs(count), ordinal, reason, text))
+
+    @staticmethod
+    def _met(digests: list[bytes], surplus: list[Surplus]) -> set[bytes]:
+        """Returns the digests that stand once on each side."""
+        sides = [{digest for digest, (_, count, _) in zip(digests, surplus) if count == one} for one in (1, -1)]
+        if len(sides[0]) + len(sides[1]) < len(surplus):
+            return set()
+        return sides[0] & sides[1]
 
     def add(self, new: Residue) -> Iterator[Residue]:
         """Adds a residue, which cancels held ones of the other side; yields what had to leave."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from itertools import zip_longest
 from typing import Any, Protocol
 
@@ -55,9 +55,18 @@ def compare_objects(
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for task in batch.column("id").to_pylist():
-                yield from _compare_task(settings, task, unpack_task(tasks.value[task]), done)
+                pairs = unpack_task(tasks.value[task])
+                with settings.store.read_ahead(_to_read(pairs, settings)) as store:
+                    yield from _compare_task(replace(settings, store=store), task, pairs, done)
 
     return run
+
+
+def _to_read(pairs: list[ObjectPair], settings: Settings) -> Iterator[StoredObject]:
+    """Yields the objects that will surely be read, in their order; of two that may be identical, the first."""
+    for pair in pairs:
+        sides = (pair.source,) if _planned_proof(pair, settings) == IDENTICAL else (pair.source, pair.backup)
+        yield from (item for item in sides if item is not None)
 
 
 def _compare_task(settings: Settings, task: int, pairs: list[ObjectPair], done: Done) -> Iterator[pa.RecordBatch]:
