@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 SETUP := conf/local/setup.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help venv jars demo test check format clean
+.PHONY: help venv jars demo test check bench format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -32,6 +32,17 @@ check: venv ## lint, format, types, direction of imports, shell scripts
 	@.venv/bin/mypy
 	@PYTHONPATH=lib .venv/bin/lint-imports
 	@.venv/bin/shellcheck spark-submit.sh .ci/run $(SETUP)
+
+bench: venv jars build/peers/requirements.txt ## measure reconcile and its peers (hours); BENCH="--cases a --sizes 2"
+	@$(PYTHON) benchmarks/reconcile/run.py $(BENCH)
+
+# The peers see the Spark of .venv through a .pth file, and nothing that they bring gets into .venv.
+build/peers/requirements.txt: benchmarks/requirements.txt
+	@rm -rf build/peers
+	@$(PYTHON) -m venv build/peers
+	@$(PYTHON) -c 'import site; print(site.getsitepackages()[0])' > "$$(echo build/peers/lib/python3.*/site-packages)/project.pth"
+	@build/peers/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@cp $< $@
 
 format: venv ## let ruff rewrite what `make check` would refuse
 	@.venv/bin/ruff check --fix .
