@@ -33,15 +33,16 @@ check: venv ## lint, format, types, direction of imports, shell scripts
 	@PYTHONPATH=lib .venv/bin/lint-imports
 	@.venv/bin/shellcheck spark-submit.sh .ci/run $(SETUP)
 
-bench: venv jars build/peers/requirements.txt ## measure reconcile and its peers (hours); BENCH="--cases a --sizes 2"
+bench: venv jars build/peers/requirements.txt ## measure reconcile and its peers (hours); a part: BENCH="--cases a --sizes 2"
 	@$(PYTHON) benchmarks/reconcile/run.py $(BENCH)
+	@$(if $(BENCH),,$(PYTHON) benchmarks/reconcile/chart.py)
 
 # The peers see the Spark of .venv through a .pth file, and nothing that they bring gets into .venv.
 build/peers/requirements.txt: benchmarks/requirements.txt
 	@rm -rf build/peers
 	@$(PYTHON) -m venv build/peers
 	@$(PYTHON) -c 'import site; print(site.getsitepackages()[0])' > "$$(echo build/peers/lib/python3.*/site-packages)/project.pth"
-	@build/peers/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@build/peers/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $<
 	@cp $< $@
 
 format: venv ## let ruff rewrite what `make check` would refuse

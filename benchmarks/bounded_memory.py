@@ -3,23 +3,24 @@
     .venv/bin/python benchmarks/bounded_memory.py array FOLDER [GIGABYTES]
     .venv/bin/python benchmarks/bounded_memory.py small FOLDER [OBJECTS]
 
-Prints the job's exit code, wall time and the largest resident memory of any Python worker, sampled from /proc ten times
-a second. Needs no package beside the project's.
+Prints the job's exit code, wall time and the largest resident memory of any Python worker. Needs no package beside the
+project's.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 from isal import igzip
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks/reconcile"))
+
+from measure import measure  # noqa: E402 - found only now
+
 CHANGED_EVERY = 100_000
 
 
@@ -59,29 +60,6 @@ def make_small(folder: Path, objects: int) -> None:
             path.write_bytes(b"".join(b'{"n":%d,"o":%d,"v":%d}\n' % (n, number, changed) for n in range(10)))
 
 
-def worker_memory(root: int) -> int:
-    """Returns the largest resident size, in MB, of any Python worker below the process."""
-    parents: dict[int, int] = {}
-    sizes: dict[int, int] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                status = dict(line.split(":", 1) for line in Path(f"/proc/{entry}/status").read_text().splitlines())
-                command = Path(f"/proc/{entry}/cmdline").read_bytes()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            parents[int(entry)] = int(status["PPid"])
-            if b"pyspark.daemon" in command and "VmRSS" in status:
-                sizes[int(entry)] = int(status["VmRSS"].split()[0]) >> 10
-
-    def is_below(process: int) -> bool:
-        while process > 1 and process != root:
-            process = parents.get(process, 0)
-        return process == root
-
-    return max((size for process, size in sizes.items() if is_below(process)), default=0)
-
-
 def main(what: str, folder: Path, amount: float) -> int:
     shutil.rmtree(folder, ignore_errors=True)
     if what == "array":
@@ -89,14 +67,9 @@ def main(what: str, folder: Path, amount: float) -> int:
     else:
         make_small(folder, int(amount))
     places = ["--source", folder / "source", "--backup", folder / "backup", "--out", folder / "out"]
-    began, peak = time.perf_counter(), 0
-    with subprocess.Popen([str(ROOT / "spark-submit.sh"), "reconcile", *map(str, places)]) as job:
-        while job.poll() is None:
-            peak = max(peak, worker_memory(job.pid))
-            time.sleep(0.1)
-    seconds = time.perf_counter() - began
-    print(f"{what}: exit code {job.returncode}, {seconds:.1f} s, largest Python worker {peak} MB")
-    return 0 if job.returncode == 1 else 1
+    taken = measure([str(ROOT / "spark-submit.sh"), "reconcile", *map(str, places)])
+    print(f"{what}: exit code {taken.exit_code}, {taken.wall_s:.1f} s, largest Python worker {taken.worker_mb} MB")
+    return 0 if taken.exit_code == 1 else 1
 
 
 if __name__ == "__main__":

@@ -188,7 +188,7 @@ def made(path: Path) -> Path:
 
 
 def put(path: Path, content: bytes) -> bytes:
-    made(path).write_bytes(igzip.compress(content, 2))
+    made(path).write_bytes(igzip.compress(content, 2, mtime=0))
     return content
 
 

@@ -118,9 +118,9 @@ class Watch:
     def _watch(self) -> None:
         pause = 0.0
         while not self._stop.wait(pause):
-            began = time.perf_counter()
+            began = time.thread_time()  # not the wall time, which grows when the command keeps all cores busy
             self._sample()
-            pause = max(EVERY, (time.perf_counter() - began) / SHARE)
+            pause = max(EVERY, (time.thread_time() - began) / SHARE)
 
     def _sample(self) -> None:
         processes = tree(self._root, self._others)

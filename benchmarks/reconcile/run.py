@@ -20,7 +20,7 @@ from random import Random
 
 from data import CASES, make
 from measure import Measurement, measure
-from summary import COLUMNS, Row, as_markdown, read_rows
+from summary import COLUMNS, Row, as_markdown, read_rows, run_id
 from tools import ALL, ROOT, TOOLS, Answer, Tool, environment
 
 MILLION = 1_000_000
@@ -37,12 +37,16 @@ def main(arguments: argparse.Namespace) -> None:
         if not plan:
             continue
         folder = arguments.folder / f"{case}-{records}"
+        shutil.rmtree(folder, ignore_errors=True)  # of a bench that was interrupted
         planted = make(case, folder, records)
         bench = Bench(case, folder, planted, arguments.time_limit)
         for tool, turn in plan:
             row = bench.run(tool, turn, records)
             append(arguments.rows, row)
-            print(f"{case} {records:,} {tool.name} {turn}: {row.wall_s:.1f} s, {row.peak_mb} MB, {row.note or 'ok'}")
+            print(
+                f"{case} {records:,} {tool.name} {turn}: {row.wall_s:.1f} s, {row.peak_mb} MB, {row.note or 'ok'}",
+                flush=True,
+            )
         if not arguments.keep:
             shutil.rmtree(folder)
     print(as_markdown(read_rows(arguments.rows)))
@@ -63,17 +67,18 @@ class Bench:
         self._environment = environment()
 
     def run(self, tool: Tool, turn: int, records: int) -> Row:
-        out = self._folder / "out" / tool.name.replace(" ", "_")
-        if not (self._case == "e" and out.exists()):
+        out = self._folder / "out" / tool.name
+        keeps = self._case == "e" and tool.remembers
+        if not (keeps and out.exists()):
             shutil.rmtree(out, ignore_errors=True)
             out.mkdir(parents=True)
-            if self._case == "e":  # the run that the second one may remember; not timed
+            if keeps:  # the run that the measured ones remember
                 self._start(tool, out)
         self._warm()
         taken, printed = self._start(tool, out)
         answer = tool.answer(out, printed) if not taken.timed_out else {}
         answer_ok, note = self._judge(tool, taken, answer, printed)
-        if self._case != "e":
+        if not keeps:
             shutil.rmtree(out)
         return Row(
             case=self._case, records=records, tool=tool.name, version=str(answer.get("version", "")), repetition=turn,
@@ -103,6 +108,8 @@ class Bench:
             return "", f"TIMEOUT after {self._limit:.0f} s"
         if not answer:
             return "no", "no answer: " + " ".join((printed or self._last_error()).split())[-200:]
+        if taken.exit_code not in tool.exit_codes:
+            return "no", f"exit code {taken.exit_code}"
         if not tool.compares:
             return "", ""
         planted = self._planted
@@ -116,10 +123,6 @@ class Bench:
 
     def _last_error(self) -> str:
         return (self._folder / "out" / "stderr.txt").read_text(errors="replace")
-
-
-def run_id(row: Row) -> tuple[str, int, str, int]:
-    return row.case, row.records, row.tool, row.repetition
 
 
 def append(path: Path, row: Row) -> None:

@@ -72,10 +72,17 @@ def read_rows(path: Path) -> list[Row]:
         ]
 
 
+def run_id(row: Row) -> tuple[str, int, str, int]:
+    return row.case, row.records, row.tool, row.repetition
+
+
 def summarise(rows: Iterable[Row]) -> list[Summary]:
-    """Returns a summary per case, size and tool; a run that was stopped at the time limit has no time."""
+    """Returns a summary per case, size and tool; a run that was stopped at the time limit has no time.
+
+    Of the same repetition the last row counts: rows are only ever appended, and a tool may be measured again.
+    """
     groups: dict[tuple[str, int, str], list[Row]] = {}
-    for row in rows:
+    for row in {run_id(row): row for row in rows}.values():
         groups.setdefault((row.case, row.records, row.tool), []).append(row)
     walls = {key: median(times) for key, group in groups.items() if (times := _walls(group))}
     return [
