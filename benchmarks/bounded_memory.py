@@ -19,7 +19,7 @@ from isal import igzip
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks/reconcile"))
 
-from measure import measure  # noqa: E402 - found only now
+from measure import end_in_order, measure  # noqa: E402 - found only now
 
 CHANGED_EVERY = 100_000
 
@@ -73,5 +73,6 @@ def main(what: str, folder: Path, amount: float) -> int:
 
 
 if __name__ == "__main__":
+    end_in_order()
     default = {"array": 2.0, "small": 20_000.0}[sys.argv[1]]
     sys.exit(main(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]) if len(sys.argv) > 3 else default))

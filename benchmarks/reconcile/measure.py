@@ -188,7 +188,13 @@ def _content(pid: int, file: str) -> bytes:
         return b""
 
 
+def end_in_order() -> None:
+    """Lets SIGTERM unwind the calling script: `measure` then kills what it started, which has a session of its own."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 if __name__ == "__main__":
+    end_in_order()
     result = measure(sys.argv[1:])
     print(json.dumps(asdict(result)))
     sys.exit(result.exit_code)

@@ -19,7 +19,7 @@ from pathlib import Path
 from random import Random
 
 from data import CASES, make
-from measure import Measurement, measure
+from measure import Measurement, end_in_order, measure
 from summary import COLUMNS, Row, as_markdown, read_rows, run_id
 from tools import ALL, ROOT, TOOLS, Answer, Tool, environment
 
@@ -159,4 +159,5 @@ def read_arguments(argv: list[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    end_in_order()
     main(read_arguments(sys.argv[1:]))

@@ -46,6 +46,14 @@ def test_what_a_grandchild_reads_counts_once(measure: Any, tmp_path: Path) -> No
     assert 30 << 20 <= taken.bytes_read < 40 << 20
 
 
+def test_what_a_command_reads_in_its_last_moment_counts_too(measure: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(30 << 20))
+
+    taken = measure(python(f"import os; open({str(tmp_path / 'file')!r}, 'rb', buffering=0).read(); os._exit(0)"))
+
+    assert taken.bytes_read >= 30 << 20
+
+
 def test_the_time_limit_ends_every_process(measure: Any, tmp_path: Path) -> None:
     mark = tmp_path / "alive"
     code = f"import time, pathlib; time.sleep(1.5); pathlib.Path({str(mark)!r}).touch()"
@@ -68,6 +76,20 @@ def test_a_process_that_outlives_the_command_is_waited_for_but_not_timed(measure
 
     assert taken.wall_s < 0.9
     assert mark.exists()
+
+
+def test_a_script_that_is_terminated_leaves_nothing_behind(tmp_path: Path) -> None:
+    started, mark = tmp_path / "started", tmp_path / "alive"
+    touch = "pathlib.Path({!r}).touch()".format
+    code = f"import time, pathlib; {touch(str(started))}; time.sleep(2); {touch(str(mark))}"
+    with subprocess.Popen([sys.executable, str(SCRIPTS / "measure.py"), *by_a_grandchild(code)]) as script:
+        while not started.exists():
+            time.sleep(0.02)
+        script.terminate()
+    time.sleep(2)
+
+    assert script.returncode == 143
+    assert not mark.exists()
 
 
 def test_as_a_command_it_prints_one_line_of_json_and_passes_the_exit_code_on() -> None:
