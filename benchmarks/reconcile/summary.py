@@ -11,6 +11,7 @@ import csv
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from math import isnan, nan
 from pathlib import Path
 from statistics import median
 
@@ -92,7 +93,7 @@ def summarise(rows: Iterable[Row]) -> list[Summary]:
 
 def _summary(key: tuple[str, int, str], group: list[Row], walls: dict[tuple[str, int, str], float]) -> Summary:
     case, records, tool = key
-    times = _walls(group) or [float("nan")]
+    times = _walls(group) or [nan]
     ours = walls.get((case, records, OURS))
     return Summary(
         case, records, tool,
@@ -135,8 +136,8 @@ def _cells(one: Summary) -> tuple[str, ...]:
         f"{one.records:,}",
         one.tool,
         str(one.runs),
-        f"{one.wall:.1f}",
-        f"{one.fastest:.1f}-{one.slowest:.1f}",
+        "" if isnan(one.wall) else f"{one.wall:.1f}",
+        "" if isnan(one.wall) else f"{one.fastest:.1f}-{one.slowest:.1f}",
         f"{one.ratio:.2f}" if one.ratio else "",
         f"{one.marginal:,.0f}" if one.marginal else "",
         f"{one.cpu:.0f}",
