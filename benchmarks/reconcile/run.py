@@ -136,7 +136,9 @@ def append(path: Path, row: Row) -> None:
 
 def read_arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Runs the benchmark of reconcile.")
-    parser.add_argument("--cases", default=ALL, help="letters: " + "; ".join(f"{k} {v}" for k, v in CASES.items()))
+    parser.add_argument(
+        "--cases", default=ALL, help="letters: " + "; ".join(f"{k} {v}" for k, v in CASES.items()).replace("%", "%%")
+    )
     parser.add_argument("--sizes", default="2,10", help="million records a side, with commas between; default 2,10")
     parser.add_argument("--tools", default=",".join(tool.name for tool in TOOLS), help="default: %(default)s")
     parser.add_argument("--repetitions", type=int, default=3)

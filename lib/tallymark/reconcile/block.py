@@ -14,13 +14,11 @@ class Block:
     """``text`` starts and ends between records; equal texts of one dialect hold equal records.
 
     Args:
-        split: returns the records of the text; called only when they are asked for, because equal texts need none.
-        by_line: each line is a record, but for blank ones.
+        split: returns the records of the text; called when they are asked for: of two equal texts one is split.
     """
 
-    def __init__(self, text: bytes, split: Callable[[bytes], list[bytes]], *, by_line: bool = False) -> None:
+    def __init__(self, text: bytes, split: Callable[[bytes], list[bytes]]) -> None:
         self.text = text
-        self.by_line = by_line
         self._split = split
 
     @cached_property

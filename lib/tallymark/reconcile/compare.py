@@ -119,7 +119,6 @@ def _advance(side: int, block: Block, counts: PairCounts) -> int:
 def _cancel(left: Block, right: Block, raw: RawWindow, window: int, counts: PairCounts) -> None:
     """Cancels equal raw records of two blocks, slice by slice; the surplus of each goes to the window."""
     ordinals = _advance(SOURCE, left, counts), _advance(BACKUP, right, counts)
-    are_valid = raw.validity.all_valid(left)
     step = max(1, window // 2)
     for start in range(0, max(len(left.records), len(right.records)), step):
         lefts, rights = left.records[start : start + step], right.records[start : start + step]
@@ -129,13 +128,13 @@ def _cancel(left: Block, right: Block, raw: RawWindow, window: int, counts: Pair
         if len(apart) < common:
             elsewhere = set(apart)
             in_place = [lefts[at] for at in range(common) if at not in elsewhere] if apart else lefts[:common]
-            raw.count_equal(in_place, are_valid)
+            raw.count_equal(in_place)
         others = [
             [(first + start + at, records[at]) for at in (*apart, *range(common, len(records)))]
             for first, records in zip(ordinals, (lefts, rights))
         ]
         surplus = _surplus(*(Counter(record for _, record in side) for side in others))
-        raw.count_equal([record for _, record in others[0] if record not in surplus], are_valid)
+        raw.count_equal([record for _, record in others[0] if record not in surplus])
         raw.add(SOURCE, others[0], surplus)
         raw.add(BACKUP, others[1], surplus)
 

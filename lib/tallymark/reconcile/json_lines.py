@@ -30,7 +30,7 @@ def split(chunks: Iterable[bytes], uri: str) -> Iterator[Block]:
 
 
 def _block(text: bytes) -> Block:
-    return Block(text, _lines, by_line=True)
+    return Block(text, _lines)
 
 
 def _lines(text: bytes) -> list[bytes]:

@@ -13,11 +13,9 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tallymark.reconcile.block import Block
 from tallymark.reconcile.json_tree import InvalidRecord, Node, parse
 
 _SPACE = r"[ \t\r\n]*"
-_SPACE_IN_LINE = r"[ \t\r]*"
 _STRING = r'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"'
 _SCALAR = rf"(?:{_STRING}|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{{1,9}})?|true|false|null)"
 _PLAIN_NAME = re.compile(r"[^\"\\\x00-\x1f]*")
@@ -37,18 +35,7 @@ class Validity:
     def __init__(self, reason: Callable[[bytes], str | None]) -> None:
         self._reason = reason
         self._shape: str | None = None
-        self._block_shape: str | None = None
         self._learnt = 0
-
-    def all_valid(self, block: Block) -> bool:
-        """Tells whether each line of the block is surely a valid record, by one look at its text."""
-        if self._block_shape is None or not block.by_line:
-            return False
-        try:
-            text = pa.array([block.text], pa.binary()).cast(pa.string())
-        except pa.ArrowInvalid:  # it is not UTF-8
-            return False
-        return bool(pc.match_substring_regex(text, self._block_shape)[0].as_py())
 
     def invalid(self, records: Sequence[bytes]) -> list[bytes]:
         """Returns the invalid ones, in order, repeated as they come."""
@@ -60,8 +47,6 @@ class Validity:
             self._shape = next(filter(None, map(self._shape_of_valid, rest[:3])), None)
             if self._shape is not None:
                 rest = self._without_fitting(records, self._shape)
-                line = self._shape[len(r"\A") : -len(r"\z")].replace(_SPACE, _SPACE_IN_LINE)
-                self._block_shape = rf"\A(?:{line}\n)*(?:{line})?\z"
         return [record for record in rest if self._reason(record) is not None]
 
     def _shape_of_valid(self, record: bytes) -> str | None:

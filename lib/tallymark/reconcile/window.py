@@ -111,25 +111,20 @@ class RawWindow:
         self._has_digests = False
 
     def count_equal_block(self, block: Block) -> None:
-        """Counts the records of a block that both sides hold, without splitting it where it is known to be valid."""
-        if self.validity.all_valid(block):
-            lines = block.text.count(b"\n") + (not block.text.endswith(b"\n"))
-            self._counts.identical_records += lines
-        else:
-            lines = len(block.records)
-            self.count_equal(block.records)
-        self._counts.source_records += lines
-        self._counts.backup_records += lines
+        """Counts the records of a block that both sides hold."""
+        self._counts.source_records += len(block.records)
+        self._counts.backup_records += len(block.records)
+        self.count_equal(block.records)
 
-    def count_equal(self, records: list[bytes], are_valid: bool = False) -> None:
+    def count_equal(self, records: list[bytes]) -> None:
         """Counts records that both sides hold."""
-        invalid = 0 if are_valid else len(self.validity.invalid(records))
+        invalid = len(self.validity.invalid(records))
         self._counts.identical_records += len(records)
         self._counts.invalid_source += invalid
         self._counts.invalid_backup += invalid
 
     def add(self, side: int, records: Sequence[tuple[int, bytes]], surplus: set[bytes]) -> None:
-        """Adds those of ``records`` (each with its ordinal) in ``surplus``, which cancels earlier ones of the other side."""
+        """Adds those of ``records``, each with its ordinal, in ``surplus``; they cancel earlier ones of the other side."""
         if not surplus:
             return
         sign = 1 if side == SOURCE else -1
