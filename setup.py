@@ -16,8 +16,10 @@ setup(
     package_data={"tallymark": ["py.typed"]},
     install_requires=[
         "boto3>=1.34",
+        "deltalake>=1.0",
         "isal>=1.5",
         "msgspec>=0.18",
+        "numpy>=1.24",
         "orjson>=3.9",
         "pyarrow>=15",
         "pydantic>=2",

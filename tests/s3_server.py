@@ -82,6 +82,11 @@ class Bucket:
         return [obj.path for obj in self.store.list_objects(f"{self.uri}/{prefix}")]
 
 
+def s3_threads() -> list[str]:
+    """Return the names of the threads in which the store under test still reads or lists."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("tallymark-s3")]
+
+
 @contextmanager
 def start_s3_server() -> Iterator[S3Server]:
     """Start ``moto_server`` on a free port and stop it at the end."""
@@ -144,6 +149,15 @@ class FaultProxy:
     def store(self) -> ObjectStore:
         """The store under test, as it reaches S3 through the proxy."""
         return ObjectStore(S3Settings(self.endpoint_url, "us-east-1", QUICK))
+
+    @property
+    def asked(self) -> list[str]:
+        """The keys that were asked for."""
+        return [path.split("/", 2)[2] for method, path, _ in self.requests if method == "GET"]
+
+    @property
+    def ranges(self) -> set[str | None]:
+        return {headers.get("Range") for *_, headers in self.requests}
 
     def take_fault(self, method: str, path: str, span: str) -> Fault:
         with self.lock:

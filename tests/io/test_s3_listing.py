@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from s3_server import PAGE, Bucket, Fault, FaultProxy
+from s3_server import PAGE, Bucket, Fault, FaultProxy, s3_threads
 from tallymark.errors import IncompleteError
 from tallymark.io.objects import ObjectStore
 from tallymark.io.s3_listing import PLAN, Listing, Plan
@@ -32,10 +31,6 @@ def paths(store: ObjectStore, bucket: Bucket, plan: Plan = EAGER, prefix: str = 
     return [obj.path for obj in Listing(store.s3, bucket.name, prefix, plan)]
 
 
-def threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("tallymark-s3")]
-
-
 @pytest.mark.parametrize("keys", [DAYS, FLAT, MANY_FOLDERS, MIXED], ids=["days", "flat", "many folders", "mixed"])
 def test_a_long_listing_is_whole_in_order_and_made_over_ranges(
     bucket: Bucket, proxy: FaultProxy, keys: list[str]
@@ -44,7 +39,7 @@ def test_a_long_listing_is_whole_in_order_and_made_over_ranges(
     assert paths(proxy.store, bucket) == sorted(keys)
     ranges = [path for _, path, _ in proxy.requests if "start-after" in path and "max-keys=1" not in path]
     assert len(ranges) >= 3
-    assert threads() == []
+    assert s3_threads() == []
 
 
 CHARACTERS = st.text("ab/-0 %+é日😀", min_size=1, max_size=6)
@@ -75,7 +70,7 @@ def test_a_listing_of_few_pages_costs_a_request_a_page(bucket: Bucket, proxy: Fa
 
 
 def test_what_a_page_tells_is_what_boto3_reads_in_it(bucket: Bucket) -> None:
-    """The page is read by our own code, because botocore takes ten times as long."""
+    """The page is read by our own code, because botocore takes far longer."""
     put(bucket, ["a b+c%20d", "&lt;<>\"'", "日/ü", "tab\tend"], "")
     bucket.put("empty", b"")
     expected = {
@@ -124,7 +119,7 @@ def test_a_store_that_loses_its_order_on_the_way_is_an_error_and_never_a_part(bu
     put(bucket, DAYS)
     with pytest.raises(IncompleteError, match="is listed in no order, so objects may be missed; run again later"):
         list(Reversed(bucket.store.s3, bucket.name, "p/", EAGER, only="StartAfter"))
-    assert threads() == []
+    assert s3_threads() == []
 
 
 @pytest.mark.parametrize("place", ["start-after", "delimiter"])
@@ -135,7 +130,7 @@ def test_a_refusal_behind_the_first_pages_has_its_cause_and_ends_all_threads(
     proxy.faults.append(Fault(path=place, status=403, code="AccessDenied"))
     with pytest.raises(IncompleteError, match=r"AccessDenied on s3://.*/p: the role needs s3:ListBucket"):
         list(proxy.store.list_objects(f"{bucket.uri}/p"))
-    assert threads() == []
+    assert s3_threads() == []
 
 
 def test_a_caller_that_stops_early_leaves_no_thread(bucket: Bucket) -> None:
@@ -143,6 +138,14 @@ def test_a_caller_that_stops_early_leaves_no_thread(bucket: Bucket) -> None:
     listing: Any = iter(Listing(bucket.store.s3, bucket.name, "p/", EAGER))
     for _ in range(2 * PAGE):
         next(listing)
-    assert threads() != []
+    assert s3_threads() != []
     listing.close()
-    assert threads() == []
+    assert s3_threads() == []
+
+
+def test_a_range_that_nobody_waits_for_any_more_ends_with_its_page(bucket: Bucket) -> None:
+    put(bucket, DAYS)
+    listing = Listing(bucket.store.s3, bucket.name, "p/", EAGER)
+    assert len(listing._range("p/", None)) == len(DAYS)
+    listing._stopped.set()
+    assert len(listing._range("p/", None)) == PAGE

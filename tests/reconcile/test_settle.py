@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 
+import pyarrow as pa
 import pytest
 from chispa import assert_df_equality
 from pyspark.sql import DataFrame, SparkSession
 
-from tallymark.reconcile.settle import settle
-from tallymark.reconcile.stages import RESIDUE
+from tallymark.reconcile.settle import KINDS, settle
+from tallymark.reconcile.stages import RESIDUE, arrow_schema
 from tallymark.reconcile.tables import ddl
 
 # hash, raw, pair, side (0 source, 1 backup), count, ordinal
@@ -26,10 +27,16 @@ def residue(spark: SparkSession, rows: list[Row]) -> DataFrame:
     return spark.createDataFrame(table, ddl(RESIDUE))
 
 
+def settled(spark: SparkSession, rows: list[Row]) -> DataFrame:
+    """As the run does it: all rows of a hash in one partition, in order."""
+    in_order = residue(spark, rows).repartition(2, "hash").sortWithinPartitions("hash", "pair", "ordinal")
+    return in_order.mapInArrow(settle, ddl(RESIDUE | dict.fromkeys(KINDS, "bigint")))
+
+
 def assert_settled(
     spark: SparkSession, rows: list[Row], expected: list[tuple[str, str, int, int, int, int, int, int]]
 ) -> None:
-    found = settle(residue(spark, rows), 2).selectExpr(
+    found = settled(spark, rows).selectExpr(
         "cast(hash AS string) AS hash",
         "cast(raw AS string) AS raw",
         "pair",
@@ -103,7 +110,7 @@ def test_each_row_adds_up_and_both_sides_settle_alike(spark: SparkSession, seed:
         for ordinal in range(60)
     ]
     sides: dict[tuple[str, int], int] = defaultdict(int)
-    for row in settle(residue(spark, rows), 2).collect():
+    for row in settled(spark, rows).collect():
         assert row.identical + row.normalised + row.moved + row.missing == row["count"]
         assert min(row.identical, row.normalised, row.moved, row.missing) >= 0
         for name in ("identical", "normalised", "moved"):
@@ -114,3 +121,19 @@ def test_each_row_adds_up_and_both_sides_settle_alike(spark: SparkSession, seed:
         assert sides[name, 0] == sides[name, 1]
     for digest in "hij":
         assert min(sides["missing " + digest, 0], sides["missing " + digest, 1]) == 0
+
+
+def test_a_hash_that_spans_batches_settles_as_one() -> None:
+    schema = arrow_schema(RESIDUE)
+    names = list(RESIDUE)
+    rows = [
+        dict(zip(names, (0, 1, False, side, digest, b"a", 1, ordinal, None, None)))
+        for ordinal, (digest, side) in enumerate([(b"g", 0), (b"h", 0), (b"h", 0), (b"h", 1), (b"h", 1), (b"i", 1)])
+    ]
+    for size in range(1, 7):
+        batches = [pa.RecordBatch.from_pylist(rows[at : at + size], schema) for at in range(0, 6, size)]
+        found = [row for batch in settle(batches) for row in batch.to_pylist()]
+
+        assert [row["ordinal"] for row in found] == list(range(6))
+        assert [row["identical"] for row in found] == [0, 1, 1, 1, 1, 0]
+        assert [row["missing"] for row in found] == [1, 0, 0, 0, 0, 1]

@@ -133,13 +133,13 @@ def test_an_object_that_changes_during_the_run_is_an_error(
     bucket.put("source/a.json", ONE)
     bucket.put("backup/a.json", ONE + TWO)
     put_both(bucket, "good.json", ONE)
-    ship = run._ship
+    ship = run.ship
 
     def meddle_after_listing(*arguments: Any) -> Any:
         meddle(bucket)
         return ship(*arguments)
 
-    monkeypatch.setattr(run, "_ship", meddle_after_listing)
+    monkeypatch.setattr(run, "ship", meddle_after_listing)
     result = reconciled(spark, bucket, tmp_path)
 
     assert errors(result) == {"a.json": reason}

@@ -59,7 +59,7 @@ def _new_client(settings: S3Settings) -> S3Client:
 def _read_contents(
     response_dict: dict[str, Any], customized_response_dict: dict[str, Any] | None = None, **_: object
 ) -> None:
-    """Read the objects of a page in the place of botocore, which takes ten times as long; the rest stays its own."""
+    """Read the objects of a page in the place of botocore, which takes far longer; the rest stays its own."""
     if response_dict["status_code"] != 200 or customized_response_dict is None:
         return
     try:
@@ -80,7 +80,7 @@ def _item(element: ET.Element, space: int) -> dict[str, Any]:
 
 
 def _parse_time(value: Any) -> datetime:
-    """Return the time in a listing or a header; botocore's own parser takes half of the time of a page.
+    """Return the time in a listing or a header; botocore's own parser takes most of the time of a page.
 
     >>> _parse_time("2026-10-01T00:00:00.000Z") == _parse_time("Thu, 01 Oct 2026 00:00:00 GMT")
     True

@@ -20,6 +20,7 @@ from tallymark.io.s3_client import client
 from tallymark.io.stored import S3Settings, StoredObject
 
 _UNORDERED = "--x-s3"  # ends the name of an S3 Express bucket, which lists in no order and from no key on
+_DEPTH = 8  # levels of folders, or of characters, that are looked into for cuts
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +95,13 @@ class Listing:
     def _cuts(self, after: str, pool: ThreadPoolExecutor) -> list[str]:
         """Return keys behind ``after``, in order, between which there is about as much."""
         level = {self._prefix}
-        for split, depth in ((self._folders, 8), (self._characters, 8)):
-            for _ in range(depth):
-                below = (
-                    set(chain.from_iterable(pool.map(split, level))) if len(level) < self._plan.ranges // 2 else level
-                )
-                if below == level:
+        for split in (self._folders, self._characters):
+            for _ in range(_DEPTH):
+                if len(level) >= self._plan.ranges // 2:
                     break
-                level = below
+                above, level = level, set(chain.from_iterable(pool.map(split, level)))
+                if level == above:
+                    break
         cuts = sorted(cut for cut in level if cut > after)
         return cuts[:: max(1, -(-len(cuts) // self._plan.ranges))]
 
@@ -129,7 +129,7 @@ class Listing:
 
     def _first(self, prefix: str, after: str) -> str | None:
         """Return the first key behind ``after``; asking for one is quick."""
-        return next((key for key in _keys(self._page(Prefix=prefix, StartAfter=after, MaxKeys=1)) if key > after), None)
+        return next(iter(_keys(self._page(Prefix=prefix, StartAfter=after, MaxKeys=1))), None)
 
     def _pages(self, **asked: Any) -> Iterator[dict[str, Any]]:
         page = self._page(Prefix=self._prefix, **asked)

@@ -34,7 +34,7 @@ class Window:
     """
 
     part_size: int = 8 << 20
-    parts: int = 4
+    parts: int = 3
     waiting_bytes: int = 16 << 20
     waiting_objects: int = 16
     connections: int = 16

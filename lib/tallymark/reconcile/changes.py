@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tallymark.reconcile.canonical import CanonicalForm
-from tallymark.reconcile.json_tree import differing_paths, leaves, parse
+from tallymark.reconcile.json_tree import Node, differing_paths, leaves
 from tallymark.reconcile.window import SOURCE
 
 SOURCE_ONLY = "source_only"
@@ -21,6 +21,7 @@ CHANGED = "changed"
 _COMMON_VALUE = 64
 """A value that more leftovers share does not tell which of them is the nearest."""
 _CANDIDATES = 8
+_AS_IT_IS = CanonicalForm()
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,15 @@ def find_changes(leftovers: Sequence[Leftover], key: Sequence[str], form: Canoni
     ordered = sorted(leftovers, key=lambda leftover: leftover.hash)
     sources = [leftover for leftover in ordered if leftover.side == SOURCE]
     backups = [leftover for leftover in ordered if leftover.side != SOURCE]
-    if key:
-        couples = _by_key(sources, backups, key)
-    else:
-        couples = _by_nearest([_fields(each, form) for each in sources], [_fields(each, form) for each in backups])
+    # An invalid record has no fields, so it is no version of another.
+    trees = [[{} if each.reason else form.tree(each.content) for each in side] for side in (sources, backups)]
+    left, right = (list(map(_fields, side)) for side in trees)
+    couples = _by_key(sources, backups, key) if key else _by_nearest(left, right)
     found = []
     for i, j in list(couples):
         both = min(sources[i].count, backups[j].count)
-        found.append(_changed(sources[i], backups[j], both, form))
+        paths = differing_paths(trees[0][i], trees[1][j])
+        found.append(_changed(sources[i], backups[j], both, paths))
         sources[i] = replace(sources[i], count=sources[i].count - both)
         backups[j] = replace(backups[j], count=backups[j].count - both)
     found += [_alone(leftover) for leftover in sources + backups if leftover.count]
@@ -77,13 +79,13 @@ def find_changes(leftovers: Sequence[Leftover], key: Sequence[str], form: Canoni
 
 def key_of(content: bytes, key: Sequence[str]) -> bytes | None:
     """Returns the values of the key in a valid record, or None where it lacks one; equal keys give equal bytes."""
-    fields = leaves(parse(content))
+    fields = leaves(_AS_IT_IS.tree(content))
     # Canonical texts hold no control characters, so the values cannot run into each other.
     return b"\0".join(fields[path] for path in key) if all(path in fields for path in key) else None
 
 
-def _fields(leftover: Leftover, form: CanonicalForm) -> Fields:
-    return {} if leftover.reason is not None else leaves(form.tree(leftover.content))
+def _fields(tree: Node) -> Fields:
+    return leaves(tree) if tree else {}
 
 
 def _by_key(sources: Sequence[Leftover], backups: Sequence[Leftover], key: Sequence[str]) -> Iterator[tuple[int, int]]:
@@ -122,8 +124,7 @@ def _by_nearest(left: list[Fields], right: list[Fields]) -> Iterator[tuple[int, 
             yield i, j
 
 
-def _changed(source: Leftover, backup: Leftover, count: int, form: CanonicalForm) -> Mismatch:
-    paths = differing_paths(form.tree(source.content), form.tree(backup.content))
+def _changed(source: Leftover, backup: Leftover, count: int, paths: list[str]) -> Mismatch:
     return Mismatch(CHANGED, source.hash, count, source.content, backup.content, tuple(paths), None)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tallymark.reconcile.settle import set_off
 from tallymark.reconcile.window import BACKUP, SOURCE, Digests
 
 ROW = np.dtype(
@@ -124,22 +125,9 @@ def _settle_plainly(rows: Rows, sums: Sums) -> Rows:
     for _, of_digest in groupby(range(len(rows)), key=digests.__getitem__):
         group = list(of_digest)
         for pair, of_pair in groupby(group, key=pairs.__getitem__):
-            for at, count in _set_off(left, sides, list(of_pair)):
+            for at, count in set_off(left, sides, list(of_pair)):
                 _add(sums, pair, "identical_records", count if sides[at] == SOURCE else 0)
-        for at, count in _set_off(left, sides, [at for at in group if rows["lonely"][at]]):
+        for at, count in set_off(left, sides, [at for at in group if rows["lonely"][at]]):
             _add(sums, pairs[at], "moved_out" if sides[at] == SOURCE else "moved_in", count)
     rows["count"] = left
     return rows[rows["count"] > 0]
-
-
-def _set_off(left: list[int], sides: list[int], places: list[int]) -> Iterator[tuple[int, int]]:
-    """Takes the least of both sides off the counts at ``places``; yields where how many settled."""
-    by_side = [[at for at in places if sides[at] == side] for side in (SOURCE, BACKUP)]
-    least = min(sum(left[at] for at in of_side) for of_side in by_side)
-    for of_side in by_side:
-        still_open = least
-        for at in of_side:
-            settled = min(left[at], still_open)
-            left[at] -= settled
-            still_open -= settled
-            yield at, settled

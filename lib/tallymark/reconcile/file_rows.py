@@ -10,6 +10,7 @@ from tallymark.reconcile.counts import Counts
 from tallymark.reconcile.result import match_rate
 from tallymark.reconcile.tables import FILES, MISMATCHES
 
+MISMATCH_ORDER = ("file_path", "bucket_type", "hash")
 STATUS_MATCH = "MATCH"
 STATUS_DIFFERENT = "DIFFERENT"
 STATUS_MISSING_IN_BACKUP = "MISSING_IN_BACKUP"
@@ -65,7 +66,11 @@ def _status(counts: Counts, place: dict[str, Any]) -> str:
 
 def mismatch_rows(explained: DataFrame, run_id: str, run_time: str, partitions: int) -> DataFrame:
     """Returns the rows with the columns of `tables.MISMATCHES`, ordered by path, bucket and hash."""
-    stamped = explained.where("counts IS NULL").selectExpr("*", f"'{run_id}' AS run_id", f"'{run_time}' AS run_time")
-    order = ("pair", "bucket_type", "hash")
-    spread = stamped.repartitionByRange(partitions, *order) if partitions > 1 else stamped.coalesce(1)
-    return spread.sortWithinPartitions(*order).select(*MISMATCHES)
+    stamped = explained.selectExpr("*", f"'{run_id}' AS run_id", f"'{run_time}' AS run_time")
+    return in_order(stamped.select(*MISMATCHES), MISMATCH_ORDER, partitions)
+
+
+def in_order(rows: DataFrame, columns: tuple[str, ...], partitions: int) -> DataFrame:
+    """Returns the rows ordered over so many partitions."""
+    spread = rows.repartitionByRange(partitions, *columns) if partitions > 1 else rows.coalesce(1)
+    return spread.sortWithinPartitions(*columns)

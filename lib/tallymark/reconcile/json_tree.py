@@ -12,6 +12,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 Node: TypeAlias = "dict[str, Node] | list[Node] | bytes"
@@ -241,6 +242,7 @@ def _members(node: dict[str, Node] | list[Node]) -> dict[str, Node]:
     return {f"[{index}]": element for index, element in enumerate(node)}
 
 
+@lru_cache(4096)
 def step_text(name: str) -> str:
     """Returns `.name`, or `['...']` with the escapes of an RFC 9535 normalised path."""
     if NAME.fullmatch(name):

@@ -36,6 +36,9 @@ UNSETTLED: dict[str, str] = {name: RESIDUE[name] for name in ("task", "pair", "s
 CANONICAL = RESIDUE | COUNTED
 """The same records as residue."""
 
+SETTLED = RESIDUE | dict.fromkeys(("identical", "normalised", "moved", "missing"), "bigint") | COUNTED
+"""Residue with how many of its records settled how (`settle`)."""
+
 LEFTOVERS = ("task", "pair", "side", "hash", "count", "ordinal", "reason", "content")
 """What nothing settled; ``count`` is how many of the equal records."""
 

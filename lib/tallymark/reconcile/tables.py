@@ -72,7 +72,9 @@ RUNS: dict[str, str] = {
     "settings": "string",
     "warnings": "array<string>",
     "duration_seconds": "double",
+    "fingerprint": "string",
 }
+"""``fingerprint``: SHA-256 of the objects in their states and of the settings; null where a state is not certain."""
 
 LEDGER: dict[str, str] = {
     "source": "string",

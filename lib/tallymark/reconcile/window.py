@@ -89,7 +89,8 @@ class Identity:
         """Returns the hash, the reason code of an invalid record, and the content."""
         try:
             text = self._to_json(record)
-            return (*self._form.digest(text), text)
+            digest, reason = self._form.digest(text)
+            return digest, reason, text
         except InvalidRecord as invalid:
             return hashlib.sha256(record).digest(), invalid.reason, record
 
@@ -124,7 +125,7 @@ class RawWindow:
         self._counts.invalid_backup += invalid
 
     def add(self, side: int, records: Sequence[tuple[int, bytes]], surplus: set[bytes]) -> None:
-        """Adds those of ``records``, each with its ordinal, in ``surplus``; they cancel earlier ones of the other side."""
+        """Adds those records, with their ordinals, that are in ``surplus``; they cancel others of the other side."""
         if not surplus:
             return
         sign = 1 if side == SOURCE else -1

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from itertools import zip_longest
-from typing import Any, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -20,21 +20,19 @@ from tallymark.io.gzip_stream import decompress
 from tallymark.io.objects import ObjectStore, is_s3, single_part_md5
 from tallymark.io.stored import StoredObject, shown
 from tallymark.reconcile.compare import compare_pair, count_identical, digest_records, hash_records
-from tallymark.reconcile.counts import Counts, packed
+from tallymark.reconcile.counts import Counts
 from tallymark.reconcile.digests import DigestRows
 from tallymark.reconcile.formats import Records, open_records
 from tallymark.reconcile.plan import COMPARE, FULL, IDENTICAL, LONELY
 from tallymark.reconcile.stages import COMPARED, arrow_schema
 from tallymark.reconcile.window import BACKUP, SOURCE, Digests, PairCounts, Residue
+from tallymark.runs.arrow_rows import batches, counts_batch, digest_batches
 from tallymark.runs.shipping import ObjectPair, PackedTasks, Settings, unpack_task
 
 logger = logging.getLogger(__name__)
 
 _SCHEMA = arrow_schema(COMPARED)
-_RESIDUE_FIELDS = tuple(field.name for field in fields(Residue))
 _TOLD = ("source_told", "backup_told")
-_BATCH_ROWS = 10_000
-_BATCH_BYTES = 4 << 20
 
 
 class Accumulator(Protocol):
@@ -79,7 +77,7 @@ def _compare_task(settings: Settings, task: int, pairs: list[ObjectPair], done: 
         records = comparing.counts.source_records + comparing.counts.backup_records
         for accumulator, term in zip(done, (1, records, pair.bytes)):
             accumulator.add(term)
-    yield from _digest_batches(digests)
+    yield from digest_batches(digests, _SCHEMA)
     yield counts_batch(all_counts, _SCHEMA)
 
 
@@ -216,64 +214,3 @@ def _equal_chunks(source: Iterable[bytes], backup: Iterable[bytes]) -> Iterator[
         if left != right:
             raise _NotIdenticalError
         yield left
-
-
-def batches(
-    task: int, pair: ObjectPair, items: Iterable[Residue | Digests], schema: pa.Schema, digests: DigestRows
-) -> Iterator[pa.RecordBatch]:
-    """Yields residue as batches of bounded size; digests gather over pairs and leave when they are many."""
-    waiting: list[Residue] = []
-    size = 0
-    for item in items:
-        if isinstance(item, Digests):
-            digests.add(pair.number, pair.is_lonely, item)
-            if digests.is_full():
-                yield from _digest_batches(digests)
-            continue
-        waiting.append(item)
-        size += len(item.content or b"")
-        if len(waiting) >= _BATCH_ROWS or size >= _BATCH_BYTES:
-            yield _residue_batch(task, pair, waiting, schema)
-            waiting, size = [], 0
-    if waiting:
-        yield _residue_batch(task, pair, waiting, schema)
-
-
-def _residue_batch(task: int, pair: ObjectPair, residue: list[Residue], schema: pa.Schema) -> pa.RecordBatch:
-    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in residue] for name in _RESIDUE_FIELDS}
-    place = {"task": task, "pair": pair.number, "lonely": pair.is_lonely}
-    return _batch(columns | {name: [value] * len(residue) for name, value in place.items()}, schema)
-
-
-def counts_batch(counts: Iterable[Counts], schema: pa.Schema) -> pa.RecordBatch:
-    """Returns the one row with the counts of a task."""
-    return _batch({"counts": [packed(counts)]}, schema)
-
-
-def _digest_batches(digests: DigestRows) -> Iterator[pa.RecordBatch]:
-    for part, rows in digests.take():
-        yield _batch({"part": [part], "digests": [rows]}, _SCHEMA)
-
-
-def _batch(columns: dict[str, list[Any]], schema: pa.Schema) -> pa.RecordBatch:
-    """Returns the columns as a batch; those that are not given are null."""
-    rows = len(next(iter(columns.values())))
-    arrays = [
-        pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(rows, field.type)
-        for field in schema
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def batches_of(rows: Iterable[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Yields the rows as batches of bounded size."""
-    waiting: list[dict[str, Any]] = []
-    size = 0
-    for row in rows:
-        waiting.append(row)
-        size += len(row.get("content") or b"")
-        if len(waiting) >= _BATCH_ROWS or size >= _BATCH_BYTES:
-            yield pa.RecordBatch.from_pylist(waiting, schema)
-            waiting, size = [], 0
-    if waiting:
-        yield pa.RecordBatch.from_pylist(waiting, schema)

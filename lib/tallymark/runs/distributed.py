@@ -13,14 +13,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from tallymark.reconcile.counts import Counts, add_counts, unpacked
-from tallymark.reconcile.settle import settle
-from tallymark.reconcile.stages import CANONICAL, COMPARED, EXPLAINED, LEFTOVERS, READ, RESIDUE, UNSETTLED
+from tallymark.reconcile.stages import CANONICAL, COMPARED, EXPLAINED, LEFTOVERS, READ, RESIDUE, SETTLED, UNSETTLED
 from tallymark.reconcile.tables import ddl
-from tallymark.reconcile.window import BACKUP, SOURCE
 from tallymark.runs.compare_objects import compare_objects
 from tallymark.runs.explain_leftovers import explain_leftovers
 from tallymark.runs.read_contents import read_contents
 from tallymark.runs.settle_digests import read_unsettled, settle_parts
+from tallymark.runs.settle_residue import settle_residue
 from tallymark.runs.shipping import ObjectPair, Settings, Shipped
 
 _ROWS_A_PARTITION = 500_000
@@ -32,17 +31,6 @@ Poll = Callable[[], tuple[int, int, int]]
 """Returns the files, records and bytes that are done so far."""
 ShowProgress = Callable[[int, int, Poll], AbstractContextManager[object]]
 """Given the files and bytes of the run and its poll; shows the progress while entered."""
-
-_SETTLED = {
-    "identical_records": f"if(side = {SOURCE}, identical, 0)",
-    "normalised_records": f"if(side = {SOURCE}, normalised, 0)",
-    "moved_out": f"if(side = {SOURCE}, moved, 0)",
-    "moved_in": f"if(side = {BACKUP}, moved, 0)",
-    "left_source": f"if(side = {SOURCE}, missing, 0)",
-    "left_backup": f"if(side = {BACKUP}, missing, 0)",
-    "open": "int(moved + missing > 0)",
-    "open_contents": "int(moved + missing > 0 AND content IS NOT NULL)",
-}
 
 
 class Stages:
@@ -99,17 +87,14 @@ class Stages:
         return residue.unionByName(kept()) if any(counts["residue"] for counts in known) else residue
 
     def settle(self, residue: DataFrame) -> DataFrame | None:
-        """Sets the residue of all pairs off; returns it with what `settle.settle` adds, None without any."""
+        """Sets the residue of all pairs off; returns it as `stages.SETTLED`, None without any."""
         if not self.total("residue"):
             return None
-        count = partitions(self.total("residue"))
-        if count > 1:
-            self._compile()
-        settled = self._keep(settle(residue, count))
-        sums = [F.sum(F.expr(rule)).alias(name) for name, rule in _SETTLED.items()]
-        for row in settled.repartition(count, "pair").groupBy("pair").agg(*sums).collect():
-            add_counts(row.asDict(), self.counts)
-        return settled
+        spread = residue.repartition(partitions(self.total("residue")), "hash")
+        in_order = spread.sortWithinPartitions("hash", "pair", "ordinal")
+        settled = self._keep(in_order.mapInArrow(settle_residue, ddl(SETTLED)))
+        self._add_up(settled)
+        return settled.where("counts IS NULL")
 
     def explain(self, settled: DataFrame | None) -> DataFrame | None:
         """Returns the mismatches, columns of `stages.EXPLAINED`, None without any; reads again what did not travel."""

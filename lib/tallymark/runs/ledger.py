@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from tallymark.io import delta
 from tallymark.io.objects import ObjectStore
+from tallymark.io.stored import shown
 from tallymark.reconcile.counts import Counts
+from tallymark.reconcile.file_rows import MISMATCH_ORDER, in_order
 from tallymark.reconcile.ledger import COUNTED, REMEMBERED, identity, is_trusted, ledger_row, settings_of
 from tallymark.reconcile.stages import RESIDUE, arrow_schema
-from tallymark.reconcile.tables import LEDGER, LEDGER_RESIDUE, ddl
+from tallymark.reconcile.tables import FILES, LEDGER, LEDGER_RESIDUE, MISMATCHES, ddl
 from tallymark.runs.begun import Run
 from tallymark.runs.shipping import ObjectPair, Settings, Shipped
 
@@ -34,6 +38,37 @@ class Ledger:
     run: Run
     settings: Settings
 
+    def repeat(self, spark: SparkSession, pairs: list[ObjectPair]) -> tuple[pa.Table, str] | None:
+        """Takes over the results of an earlier run if nothing at all has changed since.
+
+        Returns the rows of `files` and the fingerprint, or None where something is to be done.
+        """
+        if not self._is_kept or not pairs:
+            return None
+        fingerprint = self._fingerprint(pairs)
+        alike = delta.read_rows(self.store, self.run.table("runs"), {"fingerprint": fingerprint})
+        finished = [row for batch in alike for row in batch.to_pylist() if row["verdict"] is not None]
+        if not finished:
+            return None
+        earlier = max(finished, key=lambda row: row["run_time"])["run_id"]
+        batches = list(delta.read_rows(self.store, self.run.table("files"), {"run_id": earlier}))
+        rows = [row for batch in batches for row in batch.to_pylist()]
+        if len(rows) != len(pairs):  # somebody has tidied up
+            return None
+        now = {"run_id": self.run.run_id, "run_time": self.run.run_time_text, "proof": REMEMBERED}
+        sorted_rows = sorted((row | now for row in rows), key=lambda row: str(row["file_path"]))
+        self._repeat_mismatches(spark, earlier)
+        return pa.Table.from_pylist(sorted_rows, arrow_schema(FILES)), fingerprint
+
+    def _repeat_mismatches(self, spark: SparkSession, earlier: str) -> None:
+        table = self.run.table("mismatches")
+        parts = len(delta.run_files(self.store, table, earlier))
+        if parts:
+            now = {"run_id": self.run.run_id, "run_time": self.run.run_time_text}
+            rows = delta.read_runs(spark, self.store, table, {earlier}, ddl(MISMATCHES))
+            rows = rows.selectExpr(*(f"'{now[name]}' AS {name}" if name in now else name for name in MISMATCHES))
+            delta.append_run(in_order(rows, MISMATCH_ORDER, parts), table)
+
     def recall(self, pairs: list[ObjectPair]) -> list[Recalled]:
         """Returns the pairs that are as they were, with what is remembered of them."""
         if not self._is_kept:
@@ -44,22 +79,34 @@ class Ledger:
         found = ((pair, known.get(tuple(identity(pair).values()))) for pair in pairs if self._may_know(pair))
         return [(pair, row) for pair, row in found if row is not None]
 
-    def record(self, pairs: list[ObjectPair], counts: dict[int, Counts], settled: DataFrame | None, new: int) -> None:
-        """Remembers the pairs that were compared in this run.
+    def record(
+        self, pairs: list[ObjectPair], counts: dict[int, Counts], settled: DataFrame | None, new: int
+    ) -> str | None:
+        """Remembers what this run compared; returns its fingerprint if the state of every object is certain.
 
         Args:
-            settled: columns of `settle.settle`; None where there is no residue.
+            settled: columns of `stages.SETTLED`; None where there is no residue.
             new: the tasks below this number have compared; the residue of the others is remembered already.
         """
         if not self._is_kept:
-            return
-        rows = [self._row(pair, counts[pair.number]) for pair in pairs if self._knows(pair, counts[pair.number])]
+            return None
+        certain = [pair for pair in pairs if self._is_certain(pair, counts[pair.number])]
+        compared = [pair for pair in certain if counts[pair.number]["proof"] != REMEMBERED and self._may_know(pair)]
+        rows = [self._row(pair, counts[pair.number]) for pair in compared]
         if sum(row["open"] for row in rows) > _MOST_RESIDUE:
             rows = [row for row in rows if not row["open"]]
         if any(row["open"] for row in rows) and settled is not None:
             self._record_residue(settled.where(f"task < {new} AND moved + missing > 0"))
         if rows:
             delta.append_rows(self.store, self.run.table("ledger"), pa.Table.from_pylist(rows, arrow_schema(LEDGER)))
+        return self._fingerprint(pairs) if len(certain) == len(pairs) else None
+
+    def _fingerprint(self, pairs: list[ObjectPair]) -> str:
+        """Returns SHA-256 of all that the result of the run depends on."""
+        digest = hashlib.sha256(orjson.dumps([self._place, list(map(str, self.settings.mask))]))
+        for pair in pairs:
+            digest.update(orjson.dumps([shown(pair.file_path), *identity(pair).values()]))
+        return digest.hexdigest()
 
     def _record_residue(self, left: DataFrame) -> None:
         content = "cast(null AS binary)" if self.settings.mask else "content"  # what is masked is written nowhere
@@ -93,9 +140,12 @@ class Ledger:
         # Digests of lonely objects meet before there is residue, so all of them must be there.
         return not (pair.is_lonely and self.settings.lonely_as_digests)
 
-    def _knows(self, pair: ObjectPair, counts: Counts) -> bool:
-        if counts["proof"] == REMEMBERED or "error" in counts or "unexplained" in counts or not self._may_know(pair):
+    def _is_certain(self, pair: ObjectPair, counts: Counts) -> bool:
+        """Tells whether the pair was read without error, from objects whose state a listing tells for sure."""
+        if "error" in counts or "unexplained" in counts:
             return False
+        if counts["proof"] == REMEMBERED:
+            return True
         sides = ((pair.source, "source_told"), (pair.backup, "backup_told"))
         listed_ns = int(self.run.run_time.timestamp() * 1e9)
         return all(item is None or is_trusted(item, counts.get(told, False), listed_ns) for item, told in sides)

@@ -39,12 +39,18 @@ def mark_begun(store: ObjectStore, run: Run) -> None:
 
 
 def publish(
-    store: ObjectStore, run: Run, config: ReconcileConfig, files: pa.Table, warnings: list[str], seconds: float
+    store: ObjectStore,
+    run: Run,
+    config: ReconcileConfig,
+    files: pa.Table,
+    warnings: list[str],
+    fingerprint: str | None,
+    seconds: float,
 ) -> tuple[RunSummary, dict[str, str]]:
     """Asserts the equations, writes all reports, then finishes the run; returns the summary and the reports' places.
 
     Args:
-        files: the rows of the table `files` of this run.
+        files: the rows of the table `files` of this run; ``fingerprint``: what was compared, see `tables.RUNS`.
 
     Raises:
         AccountingError: an equation does not hold for a file; nothing was reported.
@@ -61,7 +67,7 @@ def publish(
             return iter(files.to_batches())
 
         summary = summarise(run, file_rows, mismatches, config, warnings, seconds)
-        row = _run_row(run, _INCOMPLETE if summary.verdict is Verdict.INCOMPLETE else _COMPLETE, summary)
+        row = _run_row(run, _INCOMPLETE if summary.verdict is Verdict.INCOMPLETE else _COMPLETE, summary, fingerprint)
         reports = _write_reports(store, config, summary, file_rows, mismatches, row, folder)
     delta.replace_run(store, run.table("runs"), run.run_id, row)
     return summary, reports
@@ -105,7 +111,7 @@ def _write_reports(
     return places | {"repair lists": join(own, "repair"), "to copy again": join(own, "repair/copy_again.txt")}
 
 
-def _run_row(run: Run, status: str, summary: RunSummary | None = None) -> pa.Table:
+def _run_row(run: Run, status: str, summary: RunSummary | None = None, fingerprint: str | None = None) -> pa.Table:
     known: dict[str, Any] = {
         "run_id": run.run_id,
         "run_time": run.run_time_text,
@@ -123,5 +129,6 @@ def _run_row(run: Run, status: str, summary: RunSummary | None = None) -> pa.Tab
             "exit_code": summary.exit_code,
             "warnings": summary.warnings,
             "duration_seconds": summary.duration_seconds,
+            "fingerprint": fingerprint,
         }
     return pa.Table.from_pylist([known], arrow_schema(RUNS))

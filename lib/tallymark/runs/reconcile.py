@@ -34,7 +34,8 @@ from tallymark.runs import publish
 from tallymark.runs.begun import Run
 from tallymark.runs.distributed import Poll, ShowProgress, Stages, partitions
 from tallymark.runs.ledger import Ledger, counts_of
-from tallymark.runs.shipping import ObjectPair, Settings, Shipped, ship
+from tallymark.runs.shipping import ObjectPair, Settings, ship
+from tallymark.runs.summary import assert_equations
 
 _LONELY_BYTES = 16 << 20
 """Lonely objects of more bytes than this meet as digests first: below, one pass less is faster."""
@@ -95,22 +96,9 @@ def reconcile(
 
     settings = _settings(config, store, pairs)
     ledger = Ledger(store, run, settings)
-    recalled = ledger.recall(pairs)
-    known = {pair.number for pair, _ in recalled}
-    new = [pair for pair in pairs if pair.number not in known]
-    shipped = _ship(spark, new, [pair for pair, _ in recalled])
-
-    stages = Stages(spark, settings, shipped)
-    residue = stages.compare(new, show_progress)
-    residue = stages.recall(residue, list(map(counts_of, recalled)), lambda: ledger.residue(spark, recalled, shipped))
-    settled = stages.settle(residue)
-    explained = stages.explain(settled)
-    _write_mismatches(store, run, explained, stages.total("residue"))
-    files = _file_rows(pairs, stages.counts, run)
+    files, fingerprint = ledger.repeat(spark, pairs) or _compare(spark, ledger, pairs, show_progress)
     delta.replace_run(store, run.table("files"), run.run_id, files)
-    summary, reports = publish.publish(store, run, config, files, warnings, time.monotonic() - clock)
-    ledger.record(new, stages.counts, settled, shipped.comparing)
-    stages.forget()
+    summary, reports = publish.publish(store, run, config, files, warnings, fingerprint, time.monotonic() - clock)
     return ReconcileResult(
         summary,
         delta.read_run(spark, run.table("files"), run.run_id),
@@ -173,9 +161,27 @@ def _list_pairs(store: ObjectStore, config: ReconcileConfig, run: Run) -> tuple[
     return pair_objects(*listings), warnings
 
 
-def _ship(spark: SparkSession, new: list[ObjectPair], recalled: list[ObjectPair]) -> Shipped:
+def _compare(
+    spark: SparkSession, ledger: Ledger, pairs: list[ObjectPair], show_progress: ShowProgress
+) -> tuple[pa.Table, str | None]:
+    """Compares what has changed, settles all; returns the rows of `files` and the fingerprint of the run."""
+    run, settings = ledger.run, ledger.settings
+    recalled = ledger.recall(pairs)
+    known = {pair.number for pair, _ in recalled}
+    new = [pair for pair in pairs if pair.number not in known]
     cores = spark.sparkContext.defaultParallelism
-    return ship(spark.sparkContext, pack(new, cores), pack(recalled, cores))
+    shipped = ship(spark.sparkContext, pack(new, cores), pack([pair for pair, _ in recalled], cores))
+
+    stages = Stages(spark, settings, shipped)
+    residue = stages.compare(new, show_progress)
+    residue = stages.recall(residue, list(map(counts_of, recalled)), lambda: ledger.residue(spark, recalled, shipped))
+    settled = stages.settle(residue)
+    explained = stages.explain(settled)
+    files = _file_rows(pairs, stages.counts, run)
+    _write_mismatches(ledger.store, run, explained, stages.total("residue"))
+    fingerprint = ledger.record(pairs, stages.counts, settled, shipped.comparing)
+    stages.forget()
+    return files, fingerprint
 
 
 def _write_mismatches(store: ObjectStore, run: Run, explained: DataFrame | None, residue: int) -> None:
@@ -200,4 +206,6 @@ def _file_rows(pairs: list[ObjectPair], counts: dict[int, Counts], run: Run) -> 
             "run_time": run.run_time_text,
         }
         rows.append(file_row(counts[pair.number], place))
-    return pa.Table.from_pylist(rows, arrow_schema(FILES))
+    files = pa.Table.from_pylist(rows, arrow_schema(FILES))
+    assert_equations(files)
+    return files

@@ -20,7 +20,7 @@ from tallymark.reconcile.counts import Counts
 from tallymark.reconcile.digests import ROW, DigestRows, settle_digests
 from tallymark.reconcile.stages import CANONICAL, UNSETTLED, arrow_schema
 from tallymark.reconcile.window import HashedWindow, PairCounts, Residue
-from tallymark.runs.compare_objects import batches, counts_batch
+from tallymark.runs.arrow_rows import batches, counts_batch
 from tallymark.runs.read_contents import Contents
 from tallymark.runs.shipping import Broadcast, ObjectPair, PackedTasks, Settings, unpack_task
 

@@ -49,7 +49,6 @@ def summarise(
     worst: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
     for batch in files():
-        _assert_equations(batch)
         proofs.update(batch.column("proof").to_pylist())
         statuses = Counter(batch.column("status").to_pylist())
         totals.update({_COUNTED[status]: count for status, count in statuses.items()}, files=len(batch))
@@ -85,8 +84,9 @@ def summarise(
     )
 
 
-def _assert_equations(batch: pa.RecordBatch) -> None:
-    for row in batch.to_pylist():
+def assert_equations(files: pa.Table) -> None:
+    """Raises AccountingError where the counts of a file do not add up."""
+    for row in files.to_pylist():
         if row["source_records"] is None:
             continue
         counts = {field.name: row[field.name] for field in fields(Totals) if field.name in row}
