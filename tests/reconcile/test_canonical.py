@@ -135,6 +135,22 @@ def test_a_form_survives_pickling_and_can_be_a_key() -> None:
     assert len({form, pickle.loads(pickle.dumps(form))}) == 1
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        b'{"a":[1.0,-0.0,1e21,0.1,12345678901234567890],"b":{"c":"\\u00e9\\/","d":null},"e":[]}',
+        b'{"a":1,"a":2}',
+        b'{"big":9007199254740993,"long":0.1000000000000000055511151231257827}',
+        b"[" * 600 + b"]" * 600,
+        b'"\\ud800"',
+    ],
+)
+def test_a_tree_read_quickly_is_the_tree_read_exactly(record: bytes) -> None:
+    quick = canonical._quick_tree(record)
+
+    assert quick is None or quick == parse(record)
+
+
 def test_plain_telemetry_stays_on_the_quick_way() -> None:
     for record in (
         b'{"ts":"2026-10-05T09:08:07.060Z","id":"12e5","hex":"0e16","lat":37.77492950000001,"ns":1760000000123456789}',
@@ -208,7 +224,8 @@ def escaped(character: str, always: bool) -> str:
 def both_ways(record: bytes, form: CanonicalForm = FORM) -> None:
     reason = None
     try:
-        expected = write(form.tree(record))
+        expected = write(form.exact_tree(record))
+        assert form.tree(record) == form.exact_tree(record)
     except InvalidRecord as invalid:
         expected, reason = record, invalid.reason
     assert form.digest(record) == (hashlib.sha256(expected).digest(), reason)

@@ -367,3 +367,25 @@ def test_fast_equals_full_equals_the_plain_definition(
     assert swapped.totals.moved_out == fast.totals.moved_out
     assert swapped.totals.source_records == fast.totals.backup_records
     assert swapped.totals.missing_in_source + swapped.totals.mismatched_records == found[0][3]
+
+
+@pytest.mark.parametrize("lonely_bytes", [1 << 30, 0])
+def test_a_run_takes_at_most_ten_spark_jobs_however_many_files(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lonely_bytes: int
+) -> None:
+    """With everything there is to do: changed, missing and moved records, digests, content to read again, a key."""
+    monkeypatch.setattr(run, "_LONELY_BYTES", lonely_bytes)
+    source = {f"{n}.json": lines(*range(10 * n, 10 * n + 10)) for n in range(60)}
+    backup = {f"{n}.json": lines(*range(10 * n + 1, 10 * n + 10)).replace(b"true", b"null", 1) for n in range(30)}
+    backup |= {f"again-{n}.json": lines(*range(10 * n, 10 * n + 9)) for n in range(30, 60)}
+    before = next_job(spark)
+    result = reconciled(spark, tmp_path, source, backup, key="id", chunk_size=1)
+
+    assert next_job(spark) - before <= 10
+    assert (result.totals.moved_out, result.totals.mismatched_records) == (270, 30)
+
+
+def next_job(spark: SparkSession) -> int:
+    scheduler = spark.sparkContext._jsc.sc().dagScheduler()
+    number = scheduler.nextJobId()
+    return int(number if isinstance(number, int) else number.get())

@@ -16,6 +16,7 @@ from s3_server import Bucket, Fault, FaultProxy
 from tallymark.errors import ConfigError, IncompleteError
 from tallymark.reconcile.result import Verdict
 from tallymark.runs import reconcile as run
+from tallymark.runs import shipping
 from tallymark.runs.reconcile import ReconcileResult
 
 ONE = b'{"id":1,"v":"a","w":"b"}\n'
@@ -133,7 +134,7 @@ def test_an_object_that_changes_during_the_run_is_an_error(
     bucket.put("source/a.json", ONE)
     bucket.put("backup/a.json", ONE + TWO)
     put_both(bucket, "good.json", ONE)
-    ship = run.ship
+    ship = shipping.ship
 
     def meddle_after_listing(*arguments: Any) -> Any:
         meddle(bucket)

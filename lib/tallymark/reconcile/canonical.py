@@ -63,24 +63,27 @@ class CanonicalForm:
 
     def tree(self, record: bytes) -> Node:
         """Returns the record as it is compared; raises InvalidRecord."""
-        if self.numbers == "exact" and self._composed(record):
-            quick = _quick_tree(record)
-            if quick is not None:
-                return sort_arrays(remove(quick, self.ignore), self.unordered)
-        node = parse(record, lexical_numbers=self.numbers == "lexical", nfc=self.unicode == "nfc")
+        quick = _quick_tree(record) if self.numbers == "exact" and self._composed(record) else None
+        return self._relaxed(quick) if quick is not None else self.exact_tree(record)
+
+    def exact_tree(self, record: bytes) -> Node:
+        """Returns what `tree` does, without `orjson`: the definition; raises InvalidRecord."""
+        return self._relaxed(parse(record, lexical_numbers=self.numbers == "lexical", nfc=self.unicode == "nfc"))
+
+    def _relaxed(self, node: Node) -> Node:
         return sort_arrays(remove(node, self.ignore), self.unordered)
 
     def canonicalise(self, record: bytes) -> bytes:
         """Returns the canonical bytes; raises InvalidRecord."""
         text = self._quick(record)
-        return write(self.tree(record)) if text is None else text
+        return write(self.exact_tree(record)) if text is None else text
 
     def digest(self, record: bytes) -> tuple[bytes, str | None]:
         """Returns SHA-256 and None; of an invalid record that of its raw bytes, and the reason."""
         try:
             # One call less than `_quick` where nothing is relaxed: millions of records pass here.
             text = _certified(record, self.ignore) if self._is_quick else self._quick(record)
-            return sha256(text if text is not None else write(self.tree(record))).digest(), None
+            return sha256(text if text is not None else write(self.exact_tree(record))).digest(), None
         except InvalidRecord as invalid:
             return sha256(record).digest(), invalid.reason
 
