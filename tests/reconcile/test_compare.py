@@ -194,3 +194,16 @@ def test_invalid_records_are_counted_alike_by_all_proofs(source: list[bytes], ba
 
     assert (fast.invalid_source, fast.invalid_backup) == (full.invalid_source, full.invalid_backup)
     assert block.BLOCK_BYTES == 1 << 20
+
+
+def test_a_large_copy_in_another_form_meets_without_digests() -> None:
+    """Larger than the window, and the sides never in step to the record: no record has to be read again."""
+    source = b"".join(b'{"n":%d,"v":"x"}\n' % n for n in range(9_000))
+    backup = b"".join(b'{"v": "x", "n": %d}\n' % n for n in range(9_000) if n % 1_000)
+    counts = PairCounts()
+    blocks = [opened(text) for text in (source, backup)]
+    items = list(compare_pair(blocks[0], blocks[1], CanonicalForm(), 2_000, counts))
+
+    assert counts.normalised_records == 8_991
+    assert [item.ordinal for item in items if isinstance(item, Residue)] == [1_000 * n for n in range(9)]
+    assert not [item for item in items if isinstance(item, Digests)]

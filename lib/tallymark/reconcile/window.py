@@ -18,7 +18,8 @@ from tallymark.reconcile.validity import Validity
 SOURCE = 0
 BACKUP = 1
 _WINDOW_BYTES = 48 << 20
-_TRIED = 200
+_TRIED = 50
+_NEAR = 1_000
 
 Surplus = tuple[bytes, int, int]
 """A raw record, how many more of it the source holds (the backup, where negative), and the ordinal of the first."""
@@ -171,10 +172,14 @@ class RawWindow:
         return taken
 
     def _meet_as_hashes(self, taken: list[Surplus]) -> bool:
-        """Tries some records of both sides: copies in another form meet where they stand, shuffled ones do not."""
-        sides = [[record for record, count, _ in taken if count * sign > 0] for sign in (1, -1)]
-        tried, among = sides[0][:_TRIED], sides[1][: 2 * _TRIED]
-        known = {self.identity.digest(record)[0] for record in among}
+        """Tries some records of both sides: copies in another form meet about where they stand, shuffled ones not."""
+        sides = [{ordinal: record for record, count, ordinal in taken if count * sign > 0} for sign in (1, -1)]
+        if not all(sides):
+            return False
+        middle = min(map(max, sides)) - _NEAR
+        tried = [record for ordinal, record in sides[0].items() if abs(ordinal - middle) <= _TRIED]
+        near = [record for ordinal, record in sides[1].items() if abs(ordinal - middle) <= _TRIED + _NEAR]
+        known = {self.identity.digest(record)[0] for record in near}
         return 2 * sum(self.identity.digest(record)[0] in known for record in tried) > len(tried)
 
     def _digests(self, taken: list[Surplus]) -> Iterator[Digests]:
