@@ -37,7 +37,7 @@ def test_every_option_has_the_documented_default() -> None:
     places = {"source": "a", "backup": "b", "out": "o", "report": None, "exclude": globs}
     lists = {"key": (), "ignore": (), "unordered": (), "mask": ()}
     choices = {"format": "auto", "unicode": "exact", "numbers": "exact", "proof": "fast", "log_level": "INFO"}
-    others = {"threshold": Decimal(100), "fail_on_empty": False, "chunk_size": 20000, "run_id": None}
+    others = {"threshold": Decimal(100), "ledger": True, "fail_on_empty": False, "chunk_size": 20000, "run_id": None}
 
     assert {**places, **lists, **choices, **others} == loaded().model_dump()
 

@@ -23,7 +23,7 @@ FENCED = dict(re.findall(r"^```(\w+)\n(.*?)^```$", README[README.index("## Run i
 TABLE_ROWS = [[cell.strip() for cell in row.split("|")[1:-1]] for row in re.findall(r"^\|.*\|$", README, re.MULTILINE)]
 
 # Options of the job that are no keys of its YAML, and options of others that commands in the README pass on.
-BESIDE = {"--help", "--conf", "--interactive"}
+BESIDE = {"--help", "--conf", "--interactive", "--no-ledger"}
 FOREIGN = {"--master", "--deploy-mode", "--packages", "--files-from-raw"}
 
 

@@ -131,7 +131,7 @@ class ReconcileConfig(JobConfig):
     mask: JsonPaths = Field(default=(), description="JSONPaths whose values reports and tables show as ***")
     threshold: Percentage = Field(default=Decimal(100), description="lowest match rate that passes, 0 to 100 percent")
     proof: Literal["fast", "full"] = Field(default="fast", description="cheapest sound proof, or read every record")
-    no_ledger: bool = Field(default=False, description="compare again also what an earlier run compared, unchanged")
+    ledger: bool = Field(default=True, description="do not read again what an earlier run compared, unchanged")
     fail_on_empty: bool = Field(default=False, description="count a source without any record as a difference")
     chunk_size: ChunkSize = Field(default=20_000, description="records held per side while comparing, 1 to 1000000")
     run_id: RunId | None = Field(default=None, description="name of the run, 1 to 64 of A-Z a-z 0-9 _ - . (not first)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 from hypothesis import given
@@ -16,14 +17,14 @@ from tallymark.reconcile.window import BACKUP, SOURCE, Digests
 Plain = tuple[int, int, int, bool, int, int]
 
 
-def packed(rows: list[Plain]) -> np.ndarray:
+def packed(rows: list[Plain]) -> np.ndarray[Any, Any]:
     array = np.zeros(len(rows), ROW)
     for at, (digest, pair, side, lonely, count, ordinal) in enumerate(rows):
         array[at] = (digest, digest + 1, pair, side, lonely, count, ordinal)
     return array
 
 
-def left(rows: np.ndarray) -> set[tuple[int, int, int, int, int]]:
+def left(rows: np.ndarray[Any, Any]) -> set[tuple[int, int, int, int, int]]:
     return {tuple(row[name].item() for name in ("high", "pair", "side", "ordinal", "count")) for row in rows}
 
 

@@ -12,6 +12,7 @@ from tallymark.reconcile import validity
 from tallymark.reconcile.canonical import invalid_reason
 from tallymark.reconcile.validity import Validity
 
+
 @pytest.fixture(autouse=True)
 def shapes_from_the_first_record_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few records are parsed one by one; here they stand for many."""

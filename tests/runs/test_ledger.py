@@ -105,7 +105,7 @@ def test_nothing_is_settled_again_where_nothing_changed(
 
 def test_without_the_ledger_everything_is_read_again(spark: SparkSession, month: Path) -> None:
     first = run(spark, month)
-    again = run(spark, month, no_ledger=True)
+    again = run(spark, month, ledger=False)
     full = run(spark, month, proof="full")
 
     assert proofs(again) == proofs(first)
@@ -118,7 +118,7 @@ def test_a_move_is_no_move_any_more_once_the_other_file_changes(spark: SparkSess
     run(spark, month)
     put(month / "backup", found=lines(9))
     second = run(spark, month)
-    plain = run(spark, month, no_ledger=True)
+    plain = run(spark, month, ledger=False)
 
     assert proofs(second)["lost"] == "remembered"
     assert proofs(second)["found"] == "lonely"
@@ -130,7 +130,7 @@ def test_what_was_missing_is_moved_once_another_file_brings_it(spark: SparkSessi
     run(spark, month)
     put(month / "backup", more=lines(7, 8))
     second = run(spark, month)
-    plain = run(spark, month, no_ledger=True)
+    plain = run(spark, month, ledger=False)
 
     assert (proofs(second)["lost"], proofs(second)["gone"]) == ("remembered", "remembered")
     assert rows(second) == rows(plain)

@@ -291,7 +291,7 @@ def test_neither_a_second_run_nor_other_tasks_change_a_report(
     for one_task_a_pair in (False, True):
         if one_task_a_pair:
             monkeypatch.setattr(run, "pack", lambda pairs, cores: [[pair] for pair in pairs])
-        result = reconciled(spark, tmp_path, source, backup, no_ledger=True)
+        result = reconciled(spark, tmp_path, source, backup, ledger=False)
         folder = tmp_path / "out/runs" / result.summary.run_id
         report = (folder / "report.json").read_text().replace(result.summary.run_id, "")
         summaries.append(re.sub(r'"20[0-9-]+T[^"]*"|"duration_seconds": [0-9.]+', "", report))

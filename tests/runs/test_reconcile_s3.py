@@ -47,7 +47,7 @@ def test_source_backup_and_output_on_s3(spark: SparkSession, bucket: Bucket) -> 
     bucket.put("source/2026/x.json.gz", gzip.compress(ONE))
     bucket.put("backup/2026/x.json", b"")
     for _ in range(2):
-        result = reconciled(spark, bucket)
+        result = reconciled(spark, bucket, ledger=False)
     body = bucket.client.get_object(Bucket=bucket.name, Key="out/detailed_report.csv")["Body"].read().decode()
     rows = list(csv.DictReader(io.StringIO(body)))
 

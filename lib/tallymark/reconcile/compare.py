@@ -15,18 +15,9 @@ from collections.abc import Iterator
 from tallymark.reconcile.block import Block
 from tallymark.reconcile.canonical import CanonicalForm
 from tallymark.reconcile.formats import Records
+from tallymark.reconcile.raw_window import RawWindow, digests_of
 from tallymark.reconcile.validity import Validity
-from tallymark.reconcile.window import (
-    BACKUP,
-    SOURCE,
-    Digests,
-    HashedWindow,
-    Identity,
-    PairCounts,
-    RawWindow,
-    Residue,
-    digests_of,
-)
+from tallymark.reconcile.window import BACKUP, SOURCE, Digests, HashedWindow, Identity, PairCounts, Residue
 
 _NO_BLOCK = Block(b"", lambda _: [])
 PAIR_CONTENT_BYTES = 8 << 20

@@ -141,7 +141,7 @@ def _settings(config: ReconcileConfig, store: ObjectStore, pairs: list[ObjectPai
         full=config.proof == "full",
         key=key,
         mask=masked,
-        ledger=not config.no_ledger,
+        ledger=config.ledger,
         lonely_as_digests=lonely > _LONELY_BYTES,
         digest_parts=1 + size // _BYTES_A_PART,
     )
