@@ -67,7 +67,7 @@ def test_options_win_over_the_file_also_to_switch_off(tmp_path: Path) -> None:
 def test_every_field_is_an_option_and_every_option_a_field(capsys: pytest.CaptureFixture[str]) -> None:
     """Seen from outside, in the help: the YAML keys and the options are one list."""
     offered = {word.strip(",") for word in help_text(capsys).split() if word.startswith("--")}
-    beside = {"--help", "--conf", "--interactive", "--no-fail-on-empty"}
+    beside = {"--help", "--conf", "--interactive", "--no-fail-on-empty", "--no-ledger"}
 
     assert {"--" + name.replace("_", "-") for name in ReconcileConfig.model_fields} == offered - beside
     assert beside <= offered
