@@ -25,7 +25,7 @@ COUNTED = (
     "invalid_backup",
 )
 _IDENTITY = ("uri", "size", "modified_ns", "inode", "etag")
-_TICK_NS = 50_000_000
+_TICK_NS = 20_000_000
 _COARSE_NS = 2_000_000_000
 
 
