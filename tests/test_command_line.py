@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tallymark.command_line import parse, read_arguments, to_command_line
-from tallymark.config import JobConfig, ReconcileConfig, load, read_local_text
+from tallymark.config.loading import JobConfig, load, read_local_text
+from tallymark.config.reconcile import ReconcileConfig
 from tallymark.errors import ConfigError
 
 PLACES = ["--source", "a", "--backup", "b", "--out", "o"]

@@ -10,7 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallymark.config import JobConfig, ReconcileConfig, join_list, load, merge, split_list
+from tallymark.config.fields import join_list, split_list
+from tallymark.config.loading import JobConfig, load, merge
+from tallymark.config.reconcile import ReconcileConfig
 from tallymark.errors import ConfigError
 
 CONF = Path(__file__).parents[1] / "conf" / "reconcile.yaml"

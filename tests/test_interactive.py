@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from tallymark.command_line import parse
-from tallymark.config import ReconcileConfig, read_local_text
+from tallymark.config.loading import read_local_text
+from tallymark.config.reconcile import ReconcileConfig
 from tallymark.errors import ConfigError
 from tallymark.interactive import ask
 

@@ -11,7 +11,8 @@ import pytest
 
 from tallymark import errors
 from tallymark.command_line import as_text
-from tallymark.config import ReconcileConfig, option
+from tallymark.config.loading import option
+from tallymark.config.reconcile import ReconcileConfig
 from tallymark.reconcile.result import Totals, Verdict
 from tallymark.reconcile.tables import FILES, MISMATCHES, RUNS
 from tallymark.report import repair

@@ -1,20 +1,24 @@
 """The command line of a job, made from the fields of its model, and the way back from a config to a command line.
 
-The values are not judged here: they travel as text into `tallymark.config.load`, which reports all problems at once.
+The values are not judged here: they travel as text into `tallymark.config.loading.load`, which reports all problems
+at once.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, get_origin
 
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from tallymark.config import JobConfig, M, choices, join_list, load, option, suggestion
+from tallymark.config.fields import join_list
+from tallymark.config.loading import JobConfig, M, choices, load, option, suggestion
 from tallymark.errors import ConfigError
 
 PROGRAM = "./spark-submit.sh"
@@ -68,8 +72,16 @@ def to_command_line(config: JobConfig, job: str) -> str:
 
 
 def as_text(value: object) -> str:
-    """Write a value the way its option takes it."""
-    return join_list(value) if isinstance(value, tuple) else str(value)
+    """Write a value the way its option takes it.
+
+    >>> as_text((100, 500)), as_text({"GET": 1})
+    ('100,500', '{"GET": 1}')
+    """
+    if isinstance(value, tuple) and not any(isinstance(item, BaseModel) for item in value):
+        return join_list(tuple(map(str, value)))
+    if isinstance(value, tuple | Mapping):
+        return json.dumps(value, default=lambda model: model.model_dump(mode="json"), ensure_ascii=False)
+    return str(value)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -138,7 +150,8 @@ def _add_option(group: argparse._ActionsContainer, name: str, field: FieldInfo) 
     elif field.annotation is int:
         metavar = "N"
     else:
-        metavar = "LIST" if get_origin(field.annotation) is tuple else "PLACE" if field.is_required() else "VALUE"
+        kinds: dict[Any, str] = {tuple: "LIST", Mapping: "JSON"}
+        metavar = kinds.get(get_origin(field.annotation), "PLACE" if field.is_required() else "VALUE")
     group.add_argument(option(name), dest=name, action=_Once, metavar=metavar, help=text)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tallymark.config import ReconcileConfig
+from tallymark.config.reconcile import ReconcileConfig
 from tallymark.io import delta
 from tallymark.io.objects import ObjectStore, join, normalise_uri
 from tallymark.reconcile.canonical import VERSION

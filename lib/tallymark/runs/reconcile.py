@@ -16,7 +16,8 @@ from datetime import datetime, timezone
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from tallymark.config import ReconcileConfig, load
+from tallymark.config.loading import load
+from tallymark.config.reconcile import ReconcileConfig
 from tallymark.errors import ConfigError
 from tallymark.io import delta
 from tallymark.io.objects import ObjectStore, is_within, normalise_uri

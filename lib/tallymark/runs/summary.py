@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tallymark.config import ReconcileConfig
+from tallymark.config.reconcile import ReconcileConfig
 from tallymark.errors import AccountingError
 from tallymark.reconcile.canonical import VERSION
 from tallymark.reconcile.file_rows import (

@@ -1,0 +1,55 @@
+"""What every job does around its run: the exit code of whatever happens, and `--conf` from any place.
+
+Called by the scripts in `jobs/`, which alone read argv.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+from rich.console import Console
+
+from tallymark.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, ConfigError, TallymarkError
+from tallymark.io.objects import ObjectStore
+
+
+def exit_code_of(job: str, work: Callable[[Console], int], unfinished: str) -> int:
+    """Does the work of a job; returns its exit code, or that of the error that ended it.
+
+    Args:
+        work: gets the console for people (standard error).
+        unfinished: what a job that stops half-way leaves behind, as a sentence.
+    """
+    console = Console(stderr=True)
+    try:
+        return work(console)
+    except TallymarkError as error:
+        console.print(f"{job}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        return error.exit_code
+    except Exception:  # a defect: keeps its traceback, but must not end with 1, which says DIFFERENT
+        logging.getLogger(__name__).exception("%s stopped; %s", job, unfinished)
+        return EXIT_INCOMPLETE
+    except KeyboardInterrupt:
+        console.print(f"{job}: interrupted; {unfinished}")
+        return EXIT_INTERRUPTED
+
+
+def log_to_stderr(level: str) -> None:
+    """Configures logging for the whole process."""
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+
+
+def read_text(place: str) -> str:
+    """Returns the text of a configuration file that may lie in any store.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    store = ObjectStore.from_environment(os.environ)
+    found = store.stat(place)
+    if found is None:
+        raise ConfigError(f"--conf {place}: no such file")
+    return b"".join(store.read_chunks(found)).decode("utf-8")
