@@ -24,7 +24,7 @@ from tallymark.reconcile.canonical import (
     record_hash,
 )
 from tallymark.reconcile.json_path import parse_paths
-from tallymark.reconcile.json_tree import parse, write
+from tallymark.records.json_tree import parse, write
 
 GOLDEN = Path(__file__).with_name("canonical_golden.jsonl")
 FORM = CanonicalForm()

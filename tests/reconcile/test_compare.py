@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallymark.reconcile import block, formats
 from tallymark.reconcile.canonical import CanonicalForm, record_hash
 from tallymark.reconcile.compare import compare_pair, count_identical, hash_records
-from tallymark.reconcile.formats import open_records
 from tallymark.reconcile.window import BACKUP, SOURCE, Digests, PairCounts, Residue
+from tallymark.records import block, formats
+from tallymark.records.formats import open_records
 
 
 def opened(text: bytes, format: str = "jsonl", name: str = "x.json") -> formats.Records:

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from tallymark.reconcile.json_path import Path, Wildcard, mask, parse_path, parse_paths, remove, sort_arrays
-from tallymark.reconcile.json_tree import leaves, parse, write
+from tallymark.records.json_tree import leaves, parse, write
 
 ANY = Wildcard.ANY
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import orjson
 
 from tallymark.reconcile.json_path import Path, remove, sort_arrays
-from tallymark.reconcile.json_tree import EXPONENT_DIGITS, InvalidRecord, Node, number_text, parse, write
+from tallymark.records.json_tree import EXPONENT_DIGITS, InvalidRecord, Node, number_text, parse, write
 
 __all__ = ["VERSION", "CanonicalForm", "InvalidRecord", "canonicalise", "invalid_reason", "record_hash"]
 

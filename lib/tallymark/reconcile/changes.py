@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tallymark.reconcile.canonical import CanonicalForm
-from tallymark.reconcile.json_tree import Node, differing_paths, leaves
 from tallymark.reconcile.window import SOURCE
+from tallymark.records.json_tree import Node, differing_paths, leaves
 
 SOURCE_ONLY = "source_only"
 BACKUP_ONLY = "backup_only"

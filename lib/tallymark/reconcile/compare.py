@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from tallymark.reconcile.block import Block
 from tallymark.reconcile.canonical import CanonicalForm
-from tallymark.reconcile.formats import Records
 from tallymark.reconcile.raw_window import RawWindow, digests_of
 from tallymark.reconcile.validity import Validity
 from tallymark.reconcile.window import BACKUP, SOURCE, Digests, HashedWindow, Identity, PairCounts, Residue
+from tallymark.records.block import Block
+from tallymark.records.formats import Records
 
 _NO_BLOCK = Block(b"", lambda _: [])
 PAIR_CONTENT_BYTES = 8 << 20

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeAlias
 
-from tallymark.reconcile.json_tree import NAME, Node, write
+from tallymark.records.json_tree import NAME, Node, write
 
 
 class Wildcard(Enum):

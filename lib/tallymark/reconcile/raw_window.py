@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tallymark.reconcile.block import Block
 from tallymark.reconcile.validity import Validity
 from tallymark.reconcile.window import (
     BACKUP,
@@ -20,6 +19,7 @@ from tallymark.reconcile.window import (
     Residue,
     Surplus,
 )
+from tallymark.records.block import Block
 
 _WINDOW_BYTES = 48 << 20
 _TRIED = 50

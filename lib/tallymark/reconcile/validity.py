@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tallymark.reconcile.json_tree import InvalidRecord, Node, parse
+from tallymark.records.json_tree import InvalidRecord, Node, parse
 
 _SPACE = r"[ \t\r\n]*"
 _STRING = r'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"'

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tallymark.reconcile.canonical import CanonicalForm, InvalidRecord
-from tallymark.reconcile.formats import Records
+from tallymark.records.formats import Records
 
 SOURCE = 0
 BACKUP = 1

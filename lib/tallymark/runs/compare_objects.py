@@ -22,10 +22,10 @@ from tallymark.io.stored import StoredObject, shown
 from tallymark.reconcile.compare import compare_pair, count_identical, digest_records, hash_records
 from tallymark.reconcile.counts import Counts
 from tallymark.reconcile.digests import DigestRows
-from tallymark.reconcile.formats import Records, open_records
 from tallymark.reconcile.plan import COMPARE, FULL, IDENTICAL, LONELY
 from tallymark.reconcile.stages import COMPARED, arrow_schema
 from tallymark.reconcile.window import BACKUP, SOURCE, Digests, PairCounts, Residue
+from tallymark.records.formats import Records, open_records
 from tallymark.runs.arrow_rows import batches, counts_batch, digest_batches
 from tallymark.runs.shipping import ObjectPair, PackedTasks, Settings, unpack_task
 

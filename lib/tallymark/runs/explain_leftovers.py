@@ -13,8 +13,8 @@ from tallymark.io.stored import shown
 from tallymark.reconcile.changes import CHANGED, Leftover, Mismatch, find_changes
 from tallymark.reconcile.counts import Counts
 from tallymark.reconcile.json_path import Path, mask
-from tallymark.reconcile.json_tree import parse, write
 from tallymark.reconcile.stages import EXPLAINED, arrow_schema
+from tallymark.records.json_tree import parse, write
 from tallymark.runs.arrow_rows import counts_batch
 from tallymark.runs.shipping import ObjectPair, PackedTasks, Settings, unpack_task
 

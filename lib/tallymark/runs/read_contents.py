@@ -17,9 +17,9 @@ from tallymark.errors import ObjectError
 from tallymark.io.stored import StoredObject, shown
 from tallymark.reconcile.canonical import InvalidRecord
 from tallymark.reconcile.changes import key_of
-from tallymark.reconcile.formats import Records
 from tallymark.reconcile.stages import READ, arrow_schema
 from tallymark.reconcile.window import Identity, Residue
+from tallymark.records.formats import Records
 from tallymark.runs.arrow_rows import batches_of
 from tallymark.runs.compare_objects import read_records
 from tallymark.runs.shipping import ObjectPair, PackedTasks, Settings, unpack_task

@@ -26,11 +26,11 @@ from tallymark.reconcile.canonical import CanonicalForm
 from tallymark.reconcile.counts import Counts
 from tallymark.reconcile.file_rows import file_row, mismatch_rows
 from tallymark.reconcile.json_path import parse_path
-from tallymark.reconcile.json_tree import step_text
 from tallymark.reconcile.plan import pack, pair_objects
 from tallymark.reconcile.result import RunSummary, Totals, Verdict
 from tallymark.reconcile.stages import arrow_schema
 from tallymark.reconcile.tables import FILES, MISMATCHES
+from tallymark.records.json_tree import step_text
 from tallymark.runs import publish
 from tallymark.runs.begun import Run
 from tallymark.runs.distributed import Poll, ShowProgress, Stages, partitions

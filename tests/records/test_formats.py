@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallymark.errors import ObjectError
-from tallymark.reconcile import formats
 from tallymark.reconcile.canonical import InvalidRecord, canonicalise
-from tallymark.reconcile.formats import Records, detect, open_records
+from tallymark.records import formats
+from tallymark.records.formats import Records, detect, open_records
 
 
 def opened(text: bytes, format: str = "auto", name: str = "x.json", piece: int = 1 << 20) -> Records:
@@ -147,7 +147,7 @@ def test_an_empty_object_has_no_records() -> None:
 def test_a_record_beyond_the_limit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """C20: bounded memory, refused with the size."""
     for module in ("json_lines", "json_array", "csv_rows"):
-        monkeypatch.setattr(f"tallymark.reconcile.{module}.RECORD_LIMIT", 1 << 20)
+        monkeypatch.setattr(f"tallymark.records.{module}.RECORD_LIMIT", 1 << 20)
     long = b"x" * (4 << 20)
 
     assert failure(b'{"a":"' + long + b'"}', "jsonl") == "RECORD_TOO_LARGE"

@@ -17,8 +17,8 @@ from itertools import chain
 import orjson
 
 from tallymark.errors import ObjectError
-from tallymark.reconcile.block import RECORD_LIMIT, Block
-from tallymark.reconcile.json_tree import InvalidRecord
+from tallymark.records.block import RECORD_LIMIT, Block
+from tallymark.records.json_tree import InvalidRecord
 
 _DELIMITERS = ",;\t|"
 csv.field_size_limit(RECORD_LIMIT)

@@ -2,7 +2,7 @@
 
 The format is decided per object from its first bytes, because backup tools rename and mix formats.
 The three splitters live in `json_lines`, `json_array` and `csv_rows`; nothing here opens or inflates an object.
-Called by `compare` for both sides of a pair.
+Called by whatever reads the records of a file.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 from tallymark.errors import ObjectError
-from tallymark.reconcile import csv_rows, json_array, json_lines
-from tallymark.reconcile.block import BLOCK_BYTES, Block
+from tallymark.records import csv_rows, json_array, json_lines
+from tallymark.records.block import BLOCK_BYTES, Block
 
 FORMATS = ("auto", "jsonl", "array", "csv")
 JSON_DIALECT = b""

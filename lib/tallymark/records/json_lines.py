@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from tallymark.errors import ObjectError
-from tallymark.reconcile.block import RECORD_LIMIT, Block
+from tallymark.records.block import RECORD_LIMIT, Block
 
 
 def split(chunks: Iterable[bytes], uri: str) -> Iterator[Block]:

@@ -1,7 +1,7 @@
 """Exact JSON: bytes -> tree of canonical scalars -> bytes, and the paths where two trees differ.
 
 Nothing is rounded and nothing recurses, so a record of any size or depth either parses or names its reason.
-Options and hashes live in `canonical`, the path language in `json_path`.
+Options and hashes live in `reconcile.canonical`, the path language in `reconcile.json_path`.
 """
 
 from __future__ import annotations

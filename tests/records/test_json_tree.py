@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallymark.reconcile.json_tree import InvalidRecord, changed_paths, leaves, number_text, parse, write
+from tallymark.records.json_tree import InvalidRecord, changed_paths, leaves, number_text, parse, write
 
 
 def exact(text: str) -> str:

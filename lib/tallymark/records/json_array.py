@@ -15,7 +15,7 @@ from itertools import chain
 import msgspec
 
 from tallymark.errors import ObjectError
-from tallymark.reconcile.block import RECORD_LIMIT, Block
+from tallymark.records.block import RECORD_LIMIT, Block
 
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 _VALUE = msgspec.json.Decoder(msgspec.Raw)
