@@ -19,8 +19,8 @@ from tallymark.reconcile.file_rows import MISMATCH_ORDER, in_order
 from tallymark.reconcile.ledger import REMEMBERED, is_trusted, ledger_row, settings_of
 from tallymark.reconcile.stages import RESIDUE, arrow_schema
 from tallymark.reconcile.tables import FILES, LEDGER, LEDGER_RESIDUE, MISMATCHES, ddl
-from tallymark.runs.begun import Run
-from tallymark.runs.shipping import ObjectPair, Settings, Shipped
+from tallymark.runs.reconcile.begun import Run
+from tallymark.runs.reconcile.shipping import ObjectPair, Settings, Shipped
 
 _MOST_RESIDUE = 2_000_000
 """More rows than this are not worth keeping: their pairs are read again."""
