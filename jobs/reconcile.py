@@ -28,7 +28,7 @@ def _run(argv: list[str], console: Console) -> int:
     # Spark is imported only now, so that help and wrong options answer at once.
     from tallymark.io.session import spark_session
     from tallymark.report.terminal import print_summary
-    from tallymark.runs.reconcile import reconcile
+    from tallymark.runs.reconcile.run import reconcile
 
     spark = spark_session("tallymark reconcile")
     try:

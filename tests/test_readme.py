@@ -16,7 +16,7 @@ from tallymark.config.reconcile import ReconcileConfig
 from tallymark.reconcile.result import Totals, Verdict
 from tallymark.reconcile.tables import FILES, MISMATCHES, RUNS
 from tallymark.report import repair
-from tallymark.runs.reconcile import ReconcileResult
+from tallymark.runs.reconcile.run import ReconcileResult
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tallymark import reconcile as _reconcile
 
 if TYPE_CHECKING:
-    from tallymark.runs.reconcile import reconcile as reconcile  # noqa: TC004 - to a type checker it is the function
+    from tallymark.runs.reconcile.run import reconcile as reconcile  # noqa: TC004 - what a type checker sees
 
 __all__ = ["reconcile"]
 
@@ -22,7 +22,7 @@ class _Job(ModuleType):
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         name = self.__name__.rpartition(".")[2]
-        return getattr(importlib.import_module(f"tallymark.runs.{name}"), name)(*args, **options)
+        return getattr(importlib.import_module(f"tallymark.runs.{name}.run"), name)(*args, **options)
 
 
 _reconcile.__class__ = _Job

@@ -7,20 +7,21 @@ Each task ends with one list of such counts, a mapping for each pair: `pair` is 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any
 
 import orjson
 
+from tallymark.reconcile.window import PairCounts
+
 Counts = dict[str, Any]
+
+OF_PAIR = tuple(field.name for field in fields(PairCounts))
+"""What the comparing of a pair counts."""
 
 _SUMMED = frozenset(
     (
-        "source_records",
-        "backup_records",
-        "identical_records",
-        "normalised_records",
-        "invalid_source",
-        "invalid_backup",
+        *OF_PAIR,
         "moved_out",
         "moved_in",
         "left_source",

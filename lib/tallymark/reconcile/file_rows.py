@@ -6,7 +6,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
-from tallymark.reconcile.counts import Counts
+from tallymark.reconcile.counts import OF_PAIR, Counts
 from tallymark.reconcile.result import match_rate
 from tallymark.reconcile.tables import FILES, MISMATCHES
 
@@ -17,23 +17,14 @@ STATUS_MISSING_IN_BACKUP = "MISSING_IN_BACKUP"
 STATUS_MISSING_IN_SOURCE = "MISSING_IN_SOURCE"
 STATUS_ERROR = "ERROR"
 
-_TAKEN = (
-    "source_records",
-    "backup_records",
-    "identical_records",
-    "normalised_records",
-    "invalid_source",
-    "invalid_backup",
-    "moved_out",
-    "moved_in",
-)
+_TAKEN = (*OF_PAIR, "moved_out", "moved_in")
 
 
 def file_row(counts: Counts, place: dict[str, Any]) -> dict[str, Any]:
     """Returns the row of one pair with the columns of `tables.FILES`.
 
     Args:
-        counts: of all stages, added up (`counts.add_up`); ``place``: the columns that name the pair and the run.
+        counts: of all stages, added up (`counts.add_counts`); ``place``: the columns that name the pair and the run.
 
     The counts of a pair in error are null: what could not be read is neither matched nor missing. A pair that was
     read but could not be read again to explain its leftovers is an error too (``unexplained``), and keeps its counts.

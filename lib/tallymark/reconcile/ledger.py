@@ -10,21 +10,11 @@ import json
 from typing import Any, Protocol
 
 from tallymark.reconcile.canonical import VERSION, CanonicalForm
-from tallymark.reconcile.counts import Counts
-from tallymark.reconcile.plan import Pair
+from tallymark.reconcile.counts import OF_PAIR, Counts
 from tallymark.reconcile.tables import LEDGER
 
 REMEMBERED = "remembered"
 
-COUNTED = (
-    "source_records",
-    "backup_records",
-    "identical_records",
-    "normalised_records",
-    "invalid_source",
-    "invalid_backup",
-)
-_IDENTITY = ("uri", "size", "modified_ns", "inode", "etag")
 _TICK_NS = 20_000_000
 _COARSE_NS = 2_000_000_000
 
@@ -46,17 +36,6 @@ def settings_of(form: CanonicalForm, format: str, window: int, key: tuple[str, .
     return json.dumps({"canonical_version": VERSION, **relaxed, **plain}, sort_keys=True)
 
 
-def identity(pair: Pair[Any]) -> dict[str, Any]:
-    """Returns the columns of the ledger that name the two objects in the state in which they were listed."""
-    sides = (("source", pair.source), ("backup", pair.backup))
-    return {f"{side}_{name}": _storable(getattr(item, name, None)) for side, item in sides for name in _IDENTITY}
-
-
-def _storable(value: Any) -> Any:
-    """Bytes of a name that are not UTF-8 become escapes, as `io.stored.shown` writes them."""
-    return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
-
-
 def is_trusted(item: Identified, told_by_etag: bool, listed_ns: int) -> bool:
     """Tells whether an object in another state would surely look different in a listing.
 
@@ -74,9 +53,9 @@ def is_trusted(item: Identified, told_by_etag: bool, listed_ns: int) -> bool:
     return item.modified_ns + margin < listed_ns
 
 
-def ledger_row(pair: Pair[Any], counts: Counts, place: dict[str, Any]) -> dict[str, Any]:
-    """Returns what is remembered of a pair, columns of `tables.LEDGER`; ``place`` are those of the run."""
-    known = place | identity(pair) | {name: counts.get(name, 0) for name in COUNTED}
-    known |= {"pair": pair.number, "proof": counts["proof"]}
+def ledger_row(counts: Counts, place: dict[str, Any]) -> dict[str, Any]:
+    """Returns what is remembered of a pair, columns of `tables.LEDGER`; ``place`` names its objects and the run."""
+    known = place | {name: counts.get(name, 0) for name in OF_PAIR}
+    known |= {"pair": counts["pair"], "proof": counts["proof"]}
     known |= {"open": counts.get("open", 0), "contents": counts.get("open_contents", 0)}
     return {name: known[name] for name in LEDGER}

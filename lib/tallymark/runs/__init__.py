@@ -1,1 +1,4 @@
-"""One run of a job, from its config to its typed result: the record's whole way. Called by `jobs/` and notebooks."""
+"""One run of a job, from its config to its typed result: a room for each job, and `job` for what all of them share.
+
+Called by `jobs/` and notebooks.
+"""

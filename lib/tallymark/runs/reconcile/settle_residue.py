@@ -11,7 +11,7 @@ from tallymark.reconcile.counts import Counts
 from tallymark.reconcile.settle import settle
 from tallymark.reconcile.stages import SETTLED, arrow_schema
 from tallymark.reconcile.window import SOURCE
-from tallymark.runs.arrow_rows import counts_batch
+from tallymark.runs.reconcile.arrow_rows import counts_batch
 
 _SCHEMA = arrow_schema(SETTLED)
 _OF_SOURCE = {

@@ -15,8 +15,8 @@ from tallymark.reconcile.counts import Counts
 from tallymark.reconcile.json_path import Path, mask
 from tallymark.reconcile.stages import EXPLAINED, arrow_schema
 from tallymark.records.json_tree import parse, write
-from tallymark.runs.arrow_rows import counts_batch
-from tallymark.runs.shipping import ObjectPair, PackedTasks, Settings, unpack_task
+from tallymark.runs.reconcile.arrow_rows import counts_batch
+from tallymark.runs.reconcile.shipping import ObjectPair, PackedTasks, Settings, unpack_task
 
 _SCHEMA = arrow_schema(EXPLAINED)
 _GROUP_BYTES = 32 << 20

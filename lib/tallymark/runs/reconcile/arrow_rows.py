@@ -11,7 +11,7 @@ import pyarrow as pa
 from tallymark.reconcile.counts import Counts, packed
 from tallymark.reconcile.digests import DigestRows
 from tallymark.reconcile.window import Digests, Residue
-from tallymark.runs.shipping import ObjectPair
+from tallymark.runs.reconcile.shipping import ObjectPair
 
 _RESIDUE_FIELDS = tuple(field.name for field in fields(Residue))
 _BATCH_ROWS = 10_000

@@ -26,8 +26,8 @@ from tallymark.reconcile.plan import COMPARE, FULL, IDENTICAL, LONELY
 from tallymark.reconcile.stages import COMPARED, arrow_schema
 from tallymark.reconcile.window import BACKUP, SOURCE, Digests, PairCounts, Residue
 from tallymark.records.formats import Records, open_records
-from tallymark.runs.arrow_rows import batches, counts_batch, digest_batches
-from tallymark.runs.shipping import ObjectPair, PackedTasks, Settings, unpack_task
+from tallymark.runs.reconcile.arrow_rows import batches, counts_batch, digest_batches
+from tallymark.runs.reconcile.shipping import ObjectPair, PackedTasks, Settings, unpack_task
 
 logger = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ import tallymark
 from tallymark.errors import ConfigError
 from tallymark.reconcile.canonical import record_hash
 from tallymark.reconcile.result import Verdict
-from tallymark.runs import reconcile as run
-from tallymark.runs.distributed import Stages
-from tallymark.runs.reconcile import ReconcileResult
+from tallymark.runs.reconcile import run
+from tallymark.runs.reconcile.distributed import Stages
+from tallymark.runs.reconcile.run import ReconcileResult
 
 Objects = dict[str, bytes]
 

@@ -15,9 +15,8 @@ import tallymark
 from s3_server import Bucket, Fault, FaultProxy
 from tallymark.errors import ConfigError, IncompleteError
 from tallymark.reconcile.result import Verdict
-from tallymark.runs import reconcile as run
-from tallymark.runs import shipping
-from tallymark.runs.reconcile import ReconcileResult
+from tallymark.runs.reconcile import run, shipping
+from tallymark.runs.reconcile.run import ReconcileResult
 
 ONE = b'{"id":1,"v":"a","w":"b"}\n'
 TWO = b'{"id":2,"v":"a","w":"b"}\n'

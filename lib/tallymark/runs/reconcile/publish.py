@@ -26,8 +26,8 @@ from tallymark.report.csv_report import append_csv
 from tallymark.report.excel_report import write_excel
 from tallymark.report.json_report import write_json
 from tallymark.report.repair import write_repair
-from tallymark.runs.begun import Run
-from tallymark.runs.summary import Rows, summarise
+from tallymark.runs.reconcile.begun import Run
+from tallymark.runs.reconcile.summary import Rows, summarise
 
 _COMPLETE = "COMPLETE"
 _INCOMPLETE = "INCOMPLETE"

@@ -20,9 +20,9 @@ from tallymark.reconcile.changes import key_of
 from tallymark.reconcile.stages import READ, arrow_schema
 from tallymark.reconcile.window import Identity, Residue
 from tallymark.records.formats import Records
-from tallymark.runs.arrow_rows import batches_of
-from tallymark.runs.compare_objects import read_records
-from tallymark.runs.shipping import ObjectPair, PackedTasks, Settings, unpack_task
+from tallymark.runs.reconcile.arrow_rows import batches_of
+from tallymark.runs.reconcile.compare_objects import read_records
+from tallymark.runs.reconcile.shipping import ObjectPair, PackedTasks, Settings, unpack_task
 
 _SCHEMA = arrow_schema(READ)
 

@@ -12,8 +12,8 @@ from pyspark.sql import SparkSession
 
 import tallymark
 from s3_server import Bucket
-from tallymark.runs import reconcile as reconciling
-from tallymark.runs.reconcile import ReconcileResult
+from tallymark.runs.reconcile import run as reconciling
+from tallymark.runs.reconcile.run import ReconcileResult
 
 
 def lines(*numbers: int) -> bytes:

@@ -23,7 +23,7 @@ from tallymark.reconcile.file_rows import (
     STATUS_MISSING_IN_SOURCE,
 )
 from tallymark.reconcile.result import RunSummary, Totals, Verdict
-from tallymark.runs.begun import Run
+from tallymark.runs.reconcile.begun import Run
 
 Rows = Callable[[], Iterator[pa.RecordBatch]]
 """Starts reading the rows of a table anew."""

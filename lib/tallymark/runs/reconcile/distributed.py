@@ -15,12 +15,12 @@ from pyspark.sql import functions as F
 from tallymark.reconcile.counts import Counts, add_counts, unpacked
 from tallymark.reconcile.stages import CANONICAL, COMPARED, EXPLAINED, LEFTOVERS, READ, RESIDUE, SETTLED, UNSETTLED
 from tallymark.reconcile.tables import ddl
-from tallymark.runs.compare_objects import compare_objects
-from tallymark.runs.explain_leftovers import explain_leftovers
-from tallymark.runs.read_contents import read_contents
-from tallymark.runs.settle_digests import read_unsettled, settle_parts
-from tallymark.runs.settle_residue import settle_residue
-from tallymark.runs.shipping import ObjectPair, Settings, Shipped
+from tallymark.runs.reconcile.compare_objects import compare_objects
+from tallymark.runs.reconcile.explain_leftovers import explain_leftovers
+from tallymark.runs.reconcile.read_contents import read_contents
+from tallymark.runs.reconcile.settle_digests import read_unsettled, settle_parts
+from tallymark.runs.reconcile.settle_residue import settle_residue
+from tallymark.runs.reconcile.shipping import ObjectPair, Settings, Shipped
 
 _ROWS_A_PARTITION = 500_000
 _DIGESTS_A_PARTITION = 1_000_000

@@ -31,12 +31,12 @@ from tallymark.reconcile.result import RunSummary, Totals, Verdict
 from tallymark.reconcile.stages import arrow_schema
 from tallymark.reconcile.tables import FILES, MISMATCHES
 from tallymark.records.json_tree import step_text
-from tallymark.runs import publish
-from tallymark.runs.begun import Run
-from tallymark.runs.distributed import Poll, ShowProgress, Stages, partitions
-from tallymark.runs.ledger import Ledger, counts_of
-from tallymark.runs.shipping import ObjectPair, Settings, ship
-from tallymark.runs.summary import assert_equations
+from tallymark.runs.reconcile import publish
+from tallymark.runs.reconcile.begun import Run
+from tallymark.runs.reconcile.distributed import Poll, ShowProgress, Stages, partitions
+from tallymark.runs.reconcile.ledger import Ledger, counts_of
+from tallymark.runs.reconcile.shipping import ObjectPair, Settings, ship
+from tallymark.runs.reconcile.summary import assert_equations
 
 _LONELY_BYTES = 16 << 20
 """Lonely objects of more bytes than this meet as digests first: below, one pass less is faster."""

@@ -14,16 +14,20 @@ from pyspark.sql import functions as F
 from tallymark.io import delta
 from tallymark.io.objects import ObjectStore
 from tallymark.io.stored import shown
-from tallymark.reconcile.counts import Counts
+from tallymark.reconcile.counts import OF_PAIR, Counts
 from tallymark.reconcile.file_rows import MISMATCH_ORDER, in_order
-from tallymark.reconcile.ledger import COUNTED, REMEMBERED, identity, is_trusted, ledger_row, settings_of
+from tallymark.reconcile.ledger import REMEMBERED, is_trusted, ledger_row, settings_of
 from tallymark.reconcile.stages import RESIDUE, arrow_schema
 from tallymark.reconcile.tables import FILES, LEDGER, LEDGER_RESIDUE, MISMATCHES, ddl
-from tallymark.runs.begun import Run
-from tallymark.runs.shipping import ObjectPair, Settings, Shipped
+from tallymark.runs.reconcile.begun import Run
+from tallymark.runs.reconcile.shipping import ObjectPair, Settings, Shipped
 
 _MOST_RESIDUE = 2_000_000
 """More rows than this are not worth keeping: their pairs are read again."""
+
+_STATE = ("uri", "size", "modified_ns", "inode", "etag")
+IDENTITY = tuple(f"{side}_{name}" for side in ("source", "backup") for name in _STATE)
+"""The columns of the ledger that name two objects in the state in which they were listed."""
 
 Row = dict[str, Any]
 Recalled = tuple[ObjectPair, Row]
@@ -75,7 +79,7 @@ class Ledger:
             return []
         known: dict[tuple[Any, ...], Row] = {}
         for batch in delta.read_rows(self.store, self.run.table("ledger"), self._place):
-            known |= {tuple(row[name] for name in _IDENTITY): row for row in batch.to_pylist()}
+            known |= {tuple(row[name] for name in IDENTITY): row for row in batch.to_pylist()}
         found = ((pair, known.get(tuple(identity(pair).values()))) for pair in pairs if self._may_know(pair))
         return [(pair, row) for pair, row in found if row is not None]
 
@@ -154,14 +158,17 @@ class Ledger:
         of_run = {"run_id": self.run.recording, "run_time": self.run.run_time_text}
         if self.settings.mask:
             counts = counts | {"open_contents": 0}
-        return ledger_row(pair, counts, self._place | of_run)
+        return ledger_row(counts, self._place | identity(pair) | of_run)
 
 
-_IDENTITY = [name for name in LEDGER if name.endswith(("_uri", "_size", "_modified_ns", "_inode", "_etag"))]
+def identity(pair: ObjectPair) -> Row:
+    """Returns the columns `IDENTITY` of a pair, null for an object that is missing."""
+    values = (getattr(item, name, None) for item in (pair.source, pair.backup) for name in _STATE)
+    return dict(zip(IDENTITY, (shown(value) if isinstance(value, str) else value for value in values)))
 
 
 def counts_of(recalled: Recalled) -> Counts:
     """Returns what is remembered of a pair as counts of this run."""
     pair, row = recalled
-    counts = {name: row[name] for name in COUNTED}
+    counts = {name: row[name] for name in OF_PAIR}
     return {"pair": pair.number, "proof": REMEMBERED, **counts, "residue": row["open"], "contents": row["contents"]}

@@ -20,9 +20,9 @@ from tallymark.reconcile.counts import Counts
 from tallymark.reconcile.digests import ROW, DigestRows, settle_digests
 from tallymark.reconcile.stages import CANONICAL, UNSETTLED, arrow_schema
 from tallymark.reconcile.window import HashedWindow, PairCounts, Residue
-from tallymark.runs.arrow_rows import batches, counts_batch
-from tallymark.runs.read_contents import Contents
-from tallymark.runs.shipping import Broadcast, ObjectPair, PackedTasks, Settings, unpack_task
+from tallymark.runs.reconcile.arrow_rows import batches, counts_batch
+from tallymark.runs.reconcile.read_contents import Contents
+from tallymark.runs.reconcile.shipping import Broadcast, ObjectPair, PackedTasks, Settings, unpack_task
 
 _UNSETTLED = arrow_schema(UNSETTLED)
 _CANONICAL = arrow_schema(CANONICAL)
