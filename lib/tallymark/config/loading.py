@@ -77,6 +77,8 @@ def suggestion(wrong: str, names: Iterable[str]) -> str:
 
 def _problem(model: type[JobConfig], detail: Any, yaml_path: str | None, overrides: Mapping[str, object]) -> str:
     """Say in one line which option, its value, the cause and the next step."""
+    if not detail["loc"]:  # of the options together
+        return str(detail["msg"]).removeprefix("Value error, ") + "."
     name, *place = detail["loc"]
     label = (option(name) if name in overrides else f"{name} in {yaml_path}") + "".join(f"[{at}]" for at in place)
     field = model.model_fields.get(name)

@@ -8,26 +8,25 @@ for its first commit and for taking back the rows of a repeated run.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import TableNotFoundError
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
-from tallymark.errors import IncompleteError
-from tallymark.io.objects import ObjectStore, is_s3, join, spark_uri
+from tallymark.io.delta_rs import attempt, made, open_table, storage_options
+from tallymark.io.objects import ObjectStore, join, spark_uri
 
 RUN_COLUMN = "run_id"
 _SAFE_RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _GLOB = re.compile(r"[\[\]{}*?\\]")
-T = TypeVar("T")
 
 
 def replace_run(store: ObjectStore, folder: str, run_id: str, rows: pa.Table) -> None:
@@ -36,32 +35,32 @@ def replace_run(store: ObjectStore, folder: str, run_id: str, rows: pa.Table) ->
     Raises:
         IncompleteError: the table could not be written.
     """
-    _try(folder, lambda: _write(store, folder, rows, mode="overwrite", predicate=_of_run(run_id)))
+    attempt(folder, lambda: _write(store, folder, rows, mode="overwrite", predicate=_of_run(run_id)))
 
 
 def append_rows(store: ObjectStore, folder: str, rows: pa.Table) -> None:
     """Adds ``rows`` to the table in one commit; raises IncompleteError as `replace_run`."""
-    _try(folder, lambda: _write(store, folder, rows, mode="append"))
+    attempt(folder, lambda: _write(store, folder, rows, mode="append"))
 
 
 def _write(store: ObjectStore, folder: str, rows: pa.Table, **how: Any) -> None:
     write_deltalake(
-        _made(folder),
+        made(folder),
         rows,
         partition_by=[RUN_COLUMN],
         schema_mode="merge",  # a table of an older version gets the columns that it lacks
-        storage_options=_storage_options(store, folder),
+        storage_options=storage_options(store, folder),
         **how,
     )
 
 
 def make_table(store: ObjectStore, folder: str, schema: pa.Schema) -> None:
     """Makes the table where it is missing."""
-    options = _storage_options(store, folder)
-    _try(
+    options = storage_options(store, folder)
+    attempt(
         folder,
         lambda: DeltaTable.create(
-            _made(folder), schema, mode="ignore", partition_by=[RUN_COLUMN], storage_options=options
+            made(folder), schema, mode="ignore", partition_by=[RUN_COLUMN], storage_options=options
         ),
     )
 
@@ -69,9 +68,9 @@ def make_table(store: ObjectStore, folder: str, schema: pa.Schema) -> None:
 def clear_run(store: ObjectStore, folder: str, run_id: str) -> None:
     """Takes back the rows of the run where the table has any."""
     with suppress(TableNotFoundError):
-        table = _try(folder, lambda: _open(store, folder))
+        table = attempt(folder, lambda: open_table(store, folder))
         if _parts(table, run_id):
-            _try(folder, lambda: table.delete(_of_run(run_id)))
+            attempt(folder, lambda: table.delete(_of_run(run_id)))
 
 
 def append_run(rows: DataFrame, folder: str) -> None:
@@ -80,7 +79,8 @@ def append_run(rows: DataFrame, folder: str) -> None:
     Raises:
         IncompleteError: Spark could not compute or write the rows.
     """
-    _try(folder, lambda: rows.write.format("delta").partitionBy(RUN_COLUMN).mode("append").save(spark_uri(folder)))
+    write = rows.write.format("delta").partitionBy(RUN_COLUMN).mode("append")
+    attempt(folder, lambda: write.save(spark_uri(folder)), failures=(PySparkException, Py4JJavaError))
 
 
 def read_run(spark: SparkSession, folder: str, run_id: str) -> DataFrame:
@@ -91,9 +91,9 @@ def read_run(spark: SparkSession, folder: str, run_id: str) -> DataFrame:
 def read_rows(store: ObjectStore, folder: str, equal: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
     """Yields the rows whose columns are ``equal``, of a table that may be missing."""
     with suppress(TableNotFoundError):
-        table = _try(folder, lambda: _open(store, folder))
+        table = attempt(folder, lambda: open_table(store, folder))
         filters = [(name, "=", value) for name, value in equal.items()]
-        yield from _try(folder, lambda: table.to_pyarrow_table(filters=filters)).to_batches()
+        yield from attempt(folder, lambda: table.to_pyarrow_table(filters=filters)).to_batches()
 
 
 def read_runs(spark: SparkSession, store: ObjectStore, folder: str, run_ids: set[str], schema: str) -> DataFrame:
@@ -108,7 +108,7 @@ def run_files(store: ObjectStore, folder: str, run_id: str) -> list[str]:
 
     They lack the partition column. To ask Spark for the same costs it seconds.
     """
-    return [join(folder, path) for path in _try(folder, lambda: _parts(_open(store, folder), run_id))]
+    return [join(folder, path) for path in attempt(folder, lambda: _parts(open_table(store, folder), run_id))]
 
 
 def fetch_run(store: ObjectStore, folder: str, run_id: str, target: Path) -> list[Path]:
@@ -136,10 +136,6 @@ def table_uri(out: str, name: str) -> str:
     return join(out, f"delta/{name}")
 
 
-def _open(store: ObjectStore, folder: str) -> DeltaTable:
-    return DeltaTable(folder, storage_options=_storage_options(store, folder))
-
-
 def _parts(table: DeltaTable, run_id: str) -> list[str]:
     added = pa.table(table.get_add_actions(flatten=True)).select(["path", f"partition.{RUN_COLUMN}"])
     return sorted(row["path"] for row in added.to_pylist() if row[f"partition.{RUN_COLUMN}"] == run_id)
@@ -149,41 +145,3 @@ def _of_run(run_id: str) -> str:
     if not _SAFE_RUN_ID.fullmatch(run_id):
         raise ValueError(f"not a run id: {run_id!r}")
     return f"{RUN_COLUMN} = '{run_id}'"
-
-
-def _made(folder: str) -> str:
-    if not is_s3(folder):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _storage_options(store: ObjectStore, folder: str) -> dict[str, str] | None:
-    """Returns what delta-rs must know of S3: what boto3 found, so that all read and write as one. Never logged."""
-    if not is_s3(folder):
-        return None
-    import boto3
-
-    credentials = boto3.Session().get_credentials()
-    known = credentials.get_frozen_credentials() if credentials else None
-    endpoint = store.s3.endpoint_url
-    options = {
-        "AWS_ACCESS_KEY_ID": known and known.access_key,
-        "AWS_SECRET_ACCESS_KEY": known and known.secret_key,
-        "AWS_SESSION_TOKEN": known and known.token,
-        "AWS_REGION": store.s3.region or "us-east-1",
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ALLOW_HTTP": "true" if endpoint and endpoint.startswith("http:") else None,
-    }
-    return {name: value for name, value in options.items() if value}
-
-
-def _try(folder: str, action: Callable[[], T]) -> T:
-    try:
-        return action()
-    except TableNotFoundError:
-        raise
-    except (DeltaError, OSError, PySparkException, Py4JJavaError) as error:
-        cause = str(error).strip().partition("\n")[0]
-        raise IncompleteError(
-            f"cannot use the table {folder}: {cause}; check the place and the right to read and write it"
-        ) from error

@@ -1,0 +1,105 @@
+"""Parquet files of a table, as a task reads and writes them. Runs on executors."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tallymark.errors import ObjectError
+from tallymark.io.objects import ObjectStore, is_s3, join
+
+_ROW_GROUP = 65_536
+
+
+@contextmanager
+def local_copy(store: ObjectStore, uri: str) -> Iterator[Path]:
+    """Give a local path of a file: its own, or that of a copy which goes at the end.
+
+    Raises:
+        ObjectError: MISSING.
+    """
+    if not is_s3(uri):
+        yield Path(uri)
+        return
+    with tempfile.TemporaryDirectory(prefix="tallymark-") as folder:
+        copy = Path(folder) / "copy.parquet"
+        if not store.get_file(uri, copy):
+            raise ObjectError(uri, "MISSING", "the table names it and it is gone; restore it")
+        yield copy
+
+
+class SortedRows:
+    """The rows of some files of a table by ranges of their key, a few row groups at a time.
+
+    Files that were written sorted by the key are read in step; others (after OPTIMIZE) as a whole.
+    """
+
+    def __init__(self, paths: Sequence[Path], key: str, columns: Sequence[str]) -> None:
+        self._columns = [key, *columns]
+        self._groups = [
+            (low, high, file, group) for file in map(pq.ParquetFile, paths) for low, high, group in _ranges(file, key)
+        ]
+        self._loaded: dict[int, pa.Table] = {}
+        self._empty = pa.schema([(name, pa.string()) for name in self._columns]).empty_table()
+
+    def between(self, low: str, high: str) -> pa.Table:
+        """Return rows that include all from ``low`` to ``high``; asked in rising order of ``low``."""
+        wanted = {
+            number
+            for number, (least, most, _, _) in enumerate(self._groups)
+            if (least is None or least <= high) and (most is None or most >= low)
+        }
+        self._loaded = {number: self._loaded.get(number) or self._read(number) for number in sorted(wanted)}
+        return pa.concat_tables([self._empty, *self._loaded.values()], promote_options="permissive")
+
+    def _read(self, number: int) -> pa.Table:
+        _, _, file, group = self._groups[number]
+        return file.read_row_group(group, columns=self._columns)
+
+
+def _ranges(file: pq.ParquetFile, key: str) -> Iterator[tuple[str | None, str | None, int]]:
+    column = file.schema_arrow.names.index(key)
+    for group in range(file.metadata.num_row_groups):
+        statistics = file.metadata.row_group(group).column(column).statistics
+        known = statistics is not None and statistics.has_min_max
+        yield (statistics.min, statistics.max, group) if known else (None, None, group)
+
+
+def write_file(
+    store: ObjectStore, folder: str, place: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema
+) -> tuple[str, int, int] | None:
+    """Write rows as one file below ``folder``; return its path there, bytes and rows; without rows no file and None.
+
+    The name is new in each attempt of a task: only what the run commits counts.
+    """
+    path = f"{place}/{uuid4().hex}.zstd.parquet".lstrip("/")
+    rows = 0
+    with tempfile.TemporaryDirectory(prefix="tallymark-") as scratch:
+        local = Path(scratch) / "part.parquet"
+        with pq.ParquetWriter(local, schema, compression="zstd") as writer:
+            for group in _groups(batches, schema):
+                writer.write_table(group, row_group_size=_ROW_GROUP)
+                rows += group.num_rows
+        if not rows:
+            return None
+        store.put_file(local, join(folder, path))
+        return path, local.stat().st_size, rows
+
+
+def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        held.append(batch)
+        rows += batch.num_rows
+        if rows >= _ROW_GROUP:
+            yield pa.Table.from_batches(held, schema)
+            held, rows = [], 0
+    if held:
+        yield pa.Table.from_batches(held, schema)
