@@ -120,7 +120,7 @@ class Fault:
     With ``range``, only to those whose range starts with it.
     Either it answers ``status`` with an S3 error ``code``, or it forwards the request and hangs up
     after ``cut_after`` bytes of the body, or it sends the body that ``change`` makes of the real one,
-    or it drops a header of the request, or adds or replaces headers of the answer.
+    or it drops a header of the request, or adds or replaces headers of the answer, or hangs up in its place.
     """
 
     method: str = "GET"
@@ -132,6 +132,7 @@ class Fault:
     cut_after: int | None = None
     change: Callable[[bytes], bytes] | None = None
     drop_header: str = ""
+    lose_answer: bool = False
     add_headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -207,6 +208,9 @@ class _ProxyHandler(BaseHTTPRequestHandler):
         connection.request(self.command, self.path, body, headers)
         answer = connection.getresponse()
         content = answer.read()
+        if fault.lose_answer:
+            self.close_connection = True
+            return
         self._answer(
             answer.status, dict(answer.getheaders()), fault.change(content) if fault.change else content, fault
         )

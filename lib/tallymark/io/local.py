@@ -8,6 +8,7 @@ Inodes and times are those of the file system: two writes of equal size within o
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import stat as mode
@@ -18,9 +19,11 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from tallymark.errors import ConfigError, IncompleteError, ObjectError
-from tallymark.io.stored import StoredObject, shown
+from tallymark.io.stored import StoredObject, changed_meanwhile, shown
+from tallymark.retry import RetryPolicy, call
 
 _Folder = tuple[int, int]  # device and inode: what makes two folders one
+_OTHER_WRITER = RetryPolicy(attempts=20, base_seconds=0.01, cap_seconds=0.2)  # it only renames: that is quick
 
 
 def list_files(root: str) -> Iterator[StoredObject]:
@@ -143,12 +146,45 @@ def publish_file(source: Path, path: str) -> None:
     _publish(copy, path)
 
 
+def publish_file_if(source: Path, path: str, etag: str | None) -> str:
+    """Copy a finished file to ``path`` if that is still in the state ``etag`` (None: not there); returns the new state.
+
+    A new name is made by a hard link, which the file system refuses where there is one. An old file is replaced under
+    an ``flock`` on that file itself: who comes later finds another file under its name. So no guard lies beside it.
+    """
+
+    def replace(hidden: str, target: str) -> None:
+        with suppress(FileNotFoundError, BlockingIOError), open(target, "rb+") as known:
+            call(lambda: fcntl.flock(known, fcntl.LOCK_EX | fcntl.LOCK_NB), _OTHER_WRITER, _is_busy)
+            now = stat(target)
+            if now and now.state == etag and now.inode == os.fstat(known.fileno()).st_ino:
+                return os.replace(hidden, target)
+        raise changed_meanwhile(path)
+
+    def create(hidden: str, target: str) -> None:
+        try:
+            os.link(hidden, target)
+        except FileExistsError:
+            raise changed_meanwhile(path) from None
+        os.unlink(hidden)
+
+    with open(source, "rb") as file:
+        status = _publish(lambda target: shutil.copyfileobj(file, target, 1 << 20), path, replace if etag else create)
+    return _stored(path, path, status).state
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, BlockingIOError)
+
+
 def publish_chunks(chunks: Iterable[bytes], path: str) -> None:
     """Write chunks to ``path``, all or nothing."""
     _publish(lambda target: target.writelines(chunks), path)
 
 
-def _publish(write: Callable[[BinaryIO], None], path: str) -> None:
+def _publish(
+    write: Callable[[BinaryIO], None], path: str, place: Callable[[str, str], None] = os.replace
+) -> os.stat_result:
     folder, name = os.path.split(os.path.abspath(path))
     hidden = os.path.join(folder, f".tallymark-{uuid4().hex}.tmp")
     try:
@@ -158,8 +194,10 @@ def _publish(write: Callable[[BinaryIO], None], path: str) -> None:
                 write(target)
                 target.flush()
                 os.fsync(target.fileno())
-            os.replace(hidden, os.path.join(folder, name))
+                status = os.fstat(target.fileno())
+            place(hidden, os.path.join(folder, name))
             _sync_folder(folder)
+            return status
         except BaseException:
             with suppress(FileNotFoundError):
                 os.unlink(hidden)

@@ -129,6 +129,26 @@ class ObjectStore:
 
         return local.publish_file(source, uri)
 
+    def put_file_if(self, source: Path, uri: str, etag: str | None) -> str:
+        """Publish a file like ``put_file``, but only over the state that the caller knows; returns the new state.
+
+        The store itself compares, so of any number of writers that know the same state one succeeds.
+
+        Args:
+            etag: ``StoredObject.state`` of what is replaced (``stat`` tells it), or None: there must be nothing.
+
+        Raises:
+            LockedError: the object is another one by now, or gone, or there although it must not be.
+        """
+        uri = normalise_uri(uri)
+        if is_s3(uri):
+            from tallymark.io import s3
+
+            return s3.put_file_if(self.s3, source, uri, etag)
+        from tallymark.io import local
+
+        return local.publish_file_if(source, uri, etag)
+
     def get_file(self, uri: str, target: Path) -> bool:
         """Copy the object at a uri into a local file, whole or not at all; False if there is none."""
         obj = self.stat(uri)

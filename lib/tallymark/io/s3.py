@@ -12,13 +12,16 @@ from typing import Any
 
 from boto3.exceptions import Boto3Error
 
-from tallymark.errors import ConfigError
+from tallymark.errors import ConfigError, ObjectError
 from tallymark.io.s3_client import client
 from tallymark.io.s3_errors import FAILURES, answer, place_error, reading_error
 from tallymark.io.s3_listing import Listing, stored
 from tallymark.io.s3_read_ahead import WINDOW, ReadAhead
 from tallymark.io.s3_reading import pinned, read_span
-from tallymark.io.stored import S3Settings, StoredObject, split_s3
+from tallymark.io.stored import S3Settings, StoredObject, changed_meanwhile, split_s3
+
+# If-Match on another state, two conditional requests at the same time, If-Match on what is gone.
+_REFUSED = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"}
 
 
 def list_objects(settings: S3Settings, uri: str) -> Iterator[StoredObject]:
@@ -63,6 +66,38 @@ def put_file(settings: S3Settings, source: Path, uri: str) -> None:
     except FAILURES as error:
         cause = error.__context__ if isinstance(error, Boto3Error) and error.__context__ else error
         raise place_error(cause, uri, "s3:PutObject", f"arn:aws:s3:::{bucket}/*") from error
+
+
+def put_file_if(settings: S3Settings, source: Path, uri: str, etag: str | None) -> str:
+    """Upload a file in one request (so at most 5 GB) that S3 refuses unless the object is still in the state ``etag``.
+
+    A reply can get lost and the request be repeated, and then S3 refuses what it did a moment ago. So an object that
+    holds the very bytes of ``source`` counts as written.
+    """
+    bucket, key = split_s3(uri)
+    condition: dict[str, Any] = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
+    try:
+        with source.open("rb") as body:
+            done = client(settings).put_object(Bucket=bucket, Key=key, Body=body, **condition)
+    except FAILURES as error:
+        if answer(error)[0] not in _REFUSED:
+            raise place_error(error, uri, "s3:PutObject and s3:GetObject", f"arn:aws:s3:::{bucket}/*") from error
+        now = stat(settings, uri)
+        if now is None or not _holds(settings, now, source):
+            raise changed_meanwhile(uri) from error
+        return now.state
+    return done["ETag"].strip('"')
+
+
+def _holds(settings: S3Settings, obj: StoredObject, source: Path) -> bool:
+    """Tell whether an object has the bytes of a local file."""
+    if obj.size != source.stat().st_size:
+        return False
+    try:
+        with source.open("rb") as file:
+            return all(file.read(len(chunk)) == chunk for chunk in read_chunks(settings, obj, 1 << 20))
+    except ObjectError:
+        return False
 
 
 def checksum(settings: S3Settings, obj: StoredObject) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tallymark.errors import LockedError
 from tallymark.retry import RetryPolicy
 
 
@@ -27,6 +28,11 @@ class StoredObject:
     modified_ns: int
     inode: int | None
     version: str | None
+
+    @property
+    def state(self) -> str:
+        """What ``ObjectStore.put_file_if`` compares: the ETag of S3, or size, time and inode of a local file."""
+        return self.etag or f"{self.size}-{self.modified_ns}-{self.inode}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,12 @@ class S3Settings:
             endpoint_url=environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or None,
             region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None,
         )
+
+
+def changed_meanwhile(uri: str) -> LockedError:
+    """Return the error of a conditional write that came too late."""
+    advice = "nothing was written; see that only one run works on this output, then run again"
+    return LockedError(f"{shown(uri)} was written or removed by another process meanwhile: {advice}")
 
 
 def split_s3(uri: str) -> tuple[str, str]:

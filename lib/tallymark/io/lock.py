@@ -1,0 +1,174 @@
+"""A lock on an output folder, on S3 or on local disk, that needs no database: the object ``lock.json`` in that folder.
+
+It is made by a conditional write, renewed by others over the state known, and expires when its holder no longer renews
+it. Every holder has a ``fence``, higher than that of any earlier one; so the object stays when the lock is released.
+What a holder may still write after it was overtaken is stopped by ``ObjectStore.put_file_if``, not here. The clocks of
+the machines may differ by less than ``ttl_seconds``. Called by whatever run must be alone on its output.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from tallymark.errors import LockedError, ObjectError, TallymarkError
+from tallymark.io.objects import ObjectStore, join
+from tallymark.io.stored import StoredObject, shown
+
+LOCK = "lock.json"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """What ``lock.json`` says: who holds the lock, as which process, and until when (seconds since 1970; 0: free)."""
+
+    owner: str
+    host: str
+    pid: int
+    fence: int
+    expires_at: float
+
+
+class HeldLock:
+    """The lock in the hands of its holder; made by ``hold_lock``."""
+
+    def __init__(
+        self, store: ObjectStore, uri: str, holder: Holder, state: str, ttl_seconds: float, clock: Callable[[], float]
+    ) -> None:
+        self._store = store
+        self._uri = uri
+        self._holder = holder
+        self._state = state
+        self._ttl = ttl_seconds
+        self._clock = clock
+        self._lost = False
+        self._ended = threading.Event()
+        self._renewer = threading.Thread(target=self._renew_until_ended, name="tallymark-lock", daemon=True)
+        self._renewer.start()
+
+    @property
+    def fence(self) -> int:
+        """The number of this holder; every later one has a higher number."""
+        return self._holder.fence
+
+    def check(self) -> None:
+        """Do nothing while the lock is ours.
+
+        Raises:
+            LockedError: it was lost: overtaken, or not renewed in time by our own clock.
+        """
+        if self._lost or self._clock() >= self._holder.expires_at:
+            self._lost = True  # for good: a lock that expired is not renewed
+            raise LockedError(
+                f"{shown(self._uri)} is no longer held by this run (fence {self.fence}): it was not renewed until "
+                f"{_utc(self._holder.expires_at)}, or was taken over; see that no other run works, then run again"
+            )
+
+    def _renew_until_ended(self) -> None:
+        while not self._ended.wait(self._ttl / 3):
+            try:
+                self.check()
+                self._write(self._clock() + self._ttl)
+            except LockedError:
+                self._lost = True
+                return
+            except (TallymarkError, OSError) as error:
+                _log.warning("the lock could not be renewed and will be tried again: %s", error)
+
+    def _write(self, expires_at: float) -> None:
+        holder = replace(self._holder, expires_at=expires_at)
+        self._state = _put(self._store, self._uri, holder, self._state)
+        self._holder = holder
+
+    def release(self) -> None:
+        """Let the next run in; what cannot be released expires."""
+        self._ended.set()
+        self._renewer.join()
+        try:
+            self.check()
+            self._write(0)
+        except TallymarkError as error:
+            _log.warning("the lock was not released: %s", error)
+
+
+@contextmanager
+def hold_lock(
+    store: ObjectStore, out: str, owner: str, ttl_seconds: float = 60, clock: Callable[[], float] = time.time
+) -> Iterator[HeldLock]:
+    """Hold the lock of the folder ``out``; it is renewed in the background, every third of its time.
+
+    Args:
+        owner: what people know this run by, such as its run id.
+        ttl_seconds: how long after its last sign of life another run may take the lock over.
+        clock: seconds since 1970, that of the wall: it must go on while the process or the machine sleeps.
+
+    Raises:
+        LockedError: another run holds it, or just took it; or ``lock.json`` is not a lock.
+    """
+    uri = join(out, LOCK)
+    fence, known = _find_free(store, uri, clock())
+    holder = Holder(owner, socket.gethostname(), os.getpid(), fence, clock() + ttl_seconds)
+    try:
+        state = _put(store, uri, holder, known)
+    except LockedError:
+        _find_free(store, uri, clock())  # names the run that was quicker
+        raise
+    lock = HeldLock(store, uri, holder, state, ttl_seconds, clock)
+    try:
+        yield lock
+    finally:
+        lock.release()
+
+
+def _find_free(store: ObjectStore, uri: str, now: float) -> tuple[int, str | None]:
+    """Return the fence of the next holder and the state of the lock that it knows; raise if the lock is held."""
+    found = store.stat(uri)
+    if found is None:
+        return 1, None
+    holder = _read(store, found)
+    if holder.expires_at > now:
+        raise _held_by_other(found, holder)
+    return holder.fence + 1, found.state
+
+
+def _read(store: ObjectStore, found: StoredObject) -> Holder:
+    try:
+        return msgspec.json.decode(b"".join(store.read_chunks(found)), type=Holder)
+    except ObjectError as error:
+        if error.reason not in ("CHANGED_DURING_RUN", "DELETED_DURING_RUN"):
+            raise
+        advice = "wait for its end, then run again"
+        raise LockedError(f"{shown(found.uri)} is being written by another run at this moment: {advice}") from None
+    except ValueError:
+        advice = "if no run works on this output, remove it"
+        raise LockedError(f"{shown(found.uri)} is not a lock that this version knows: {advice}") from None
+
+
+def _put(store: ObjectStore, uri: str, holder: Holder, state: str | None) -> str:
+    with TemporaryDirectory(prefix="tallymark-lock-") as folder:
+        source = Path(folder, LOCK)
+        source.write_bytes(msgspec.json.encode(holder))
+        return store.put_file_if(source, uri, state)
+
+
+def _held_by_other(found: StoredObject, holder: Holder) -> LockedError:
+    who = f"{holder.owner} (process {holder.pid} on {holder.host}, fence {holder.fence})"
+    when = f"last renewed {_utc(found.modified_ns / 1e9)}, valid until {_utc(holder.expires_at)}"
+    advice = "wait for its end, or, if that process is dead, until then: the next run takes the lock over"
+    return LockedError(f"{shown(found.uri)} is held by {who}, {when}: {advice}")
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")
