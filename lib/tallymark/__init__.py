@@ -1,6 +1,7 @@
 """Tallymark: moves records between S3, Delta Lake and PostgreSQL with Spark, and proves that every record arrived.
 
-Each job is a room of the package and is called like a function: ``tallymark.reconcile(spark, source=...)``.
+Each job is a room of the package and is called like a function: ``tallymark.reconcile(spark, source=...)``,
+``tallymark.ingest(spark, input=..., out=...)``.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from tallymark import ingest as _ingest
 from tallymark import reconcile as _reconcile
 
 if TYPE_CHECKING:
+    from tallymark.runs.ingest.run import ingest as ingest  # noqa: TC004 - what a type checker sees
     from tallymark.runs.reconcile.run import reconcile as reconcile  # noqa: TC004 - what a type checker sees
 
-__all__ = ["reconcile"]
+__all__ = ["ingest", "reconcile"]
 
 
 class _Job(ModuleType):
@@ -25,4 +28,5 @@ class _Job(ModuleType):
         return getattr(importlib.import_module(f"tallymark.runs.{name}.run"), name)(*args, **options)
 
 
+_ingest.__class__ = _Job
 _reconcile.__class__ = _Job

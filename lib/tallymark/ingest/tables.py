@@ -56,3 +56,32 @@ class Rejected(Exception):  # noqa: N818 - it says what became of the record
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+COMPLETE = "COMPLETE"
+INCOMPLETE = "INCOMPLETE"  # an object could not be read to its end; the rest is in
+REFUSED = "REFUSED"  # more bad records than the budget: nothing was committed
+
+RUNS = pa.schema(
+    [
+        ("run_id", pa.string()),
+        ("run_time", pa.string()),
+        ("status", pa.string()),  # COMPLETE, INCOMPLETE, REFUSED
+        ("source", pa.string()),
+        ("since", pa.string()),  # the window of an API
+        ("until", pa.string()),
+        ("watermark", pa.string()),  # where the next window starts, less the overlap
+        ("extracted", pa.int64()),
+        ("written", pa.int64()),
+        ("duplicates", pa.int64()),
+        ("quarantined", pa.int64()),
+        ("conflicts", pa.int64()),
+        ("reasons", pa.string()),  # reason -> count, as JSON
+        ("hours", pa.string()),  # dt=.../hour=... -> counts, as JSON
+        ("errors", pa.string()),  # objects that could not be read, as JSON
+        ("table_version", pa.int64()),  # of `logs`, all of which is published; null if nothing was committed
+        ("published_objects", pa.int64()),  # null where a later run had to publish
+        ("seconds", pa.float64()),
+        ("exit_code", pa.int32()),
+    ]
+)

@@ -38,29 +38,31 @@ def replace_run(store: ObjectStore, folder: str, run_id: str, rows: pa.Table) ->
     attempt(folder, lambda: _write(store, folder, rows, mode="overwrite", predicate=_of_run(run_id)))
 
 
-def append_rows(store: ObjectStore, folder: str, rows: pa.Table) -> None:
+def append_rows(store: ObjectStore, folder: str, rows: pa.Table, partition_by: Sequence[str] = (RUN_COLUMN,)) -> None:
     """Adds ``rows`` to the table in one commit; raises IncompleteError as `replace_run`."""
-    attempt(folder, lambda: _write(store, folder, rows, mode="append"))
+    attempt(folder, lambda: _write(store, folder, rows, partition_by, mode="append"))
 
 
-def _write(store: ObjectStore, folder: str, rows: pa.Table, **how: Any) -> None:
+def _write(
+    store: ObjectStore, folder: str, rows: pa.Table, partition_by: Sequence[str] = (RUN_COLUMN,), **how: Any
+) -> None:
     write_deltalake(
         made(folder),
         rows,
-        partition_by=[RUN_COLUMN],
+        partition_by=list(partition_by),
         schema_mode="merge",  # a table of an older version gets the columns that it lacks
         storage_options=storage_options(store, folder),
         **how,
     )
 
 
-def make_table(store: ObjectStore, folder: str, schema: pa.Schema) -> None:
+def make_table(store: ObjectStore, folder: str, schema: pa.Schema, partition_by: Sequence[str] = (RUN_COLUMN,)) -> None:
     """Makes the table where it is missing."""
     options = storage_options(store, folder)
     attempt(
         folder,
         lambda: DeltaTable.create(
-            made(folder), schema, mode="ignore", partition_by=[RUN_COLUMN], storage_options=options
+            made(folder), schema, mode="ignore", partition_by=list(partition_by), storage_options=options
         ),
     )
 
@@ -88,12 +90,15 @@ def read_run(spark: SparkSession, folder: str, run_id: str) -> DataFrame:
     return spark.read.format("delta").load(spark_uri(folder)).where(_of_run(run_id))
 
 
-def read_rows(store: ObjectStore, folder: str, equal: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
+def read_rows(
+    store: ObjectStore, folder: str, equal: Mapping[str, str], columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
     """Yields the rows whose columns are ``equal``, of a table that may be missing."""
     with suppress(TableNotFoundError):
         table = attempt(folder, lambda: open_table(store, folder))
-        filters = [(name, "=", value) for name, value in equal.items()]
-        yield from attempt(folder, lambda: table.to_pyarrow_table(filters=filters)).to_batches()
+        filters = [(name, "=", value) for name, value in equal.items()] or None
+        names = None if columns is None else list(columns)
+        yield from attempt(folder, lambda: table.to_pyarrow_table(columns=names, filters=filters)).to_batches()
 
 
 def read_runs(spark: SparkSession, store: ObjectStore, folder: str, run_ids: set[str], schema: str) -> DataFrame:

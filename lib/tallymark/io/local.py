@@ -173,6 +173,16 @@ def publish_file_if(source: Path, path: str, etag: str | None) -> str:
     return _stored(path, path, status).state
 
 
+def delete_file(path: str) -> None:
+    """Remove a file."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise IncompleteError(f"cannot remove {shown(path)}: {_cause(error)}; check its folder's rights") from error
+
+
 def _is_busy(error: BaseException) -> bool:
     return isinstance(error, BlockingIOError)
 

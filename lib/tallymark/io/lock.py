@@ -25,8 +25,11 @@ import msgspec
 from tallymark.errors import LockedError, ObjectError, TallymarkError
 from tallymark.io.objects import ObjectStore, join
 from tallymark.io.stored import StoredObject, shown
+from tallymark.retry import RetryPolicy, call
 
 LOCK = "lock.json"
+_READS = RetryPolicy(attempts=5, base_seconds=0.05, cap_seconds=0.5)
+"""The holder renews the lock: it may change while it is read."""
 _log = logging.getLogger(__name__)
 
 
@@ -130,6 +133,23 @@ def hold_lock(
         yield lock
     finally:
         lock.release()
+
+
+def check_fence(store: ObjectStore, out: str, fence: int) -> None:
+    """Do nothing while the lock of ``out`` is that of the holder with this fence; for tasks on other machines.
+
+    Raises:
+        LockedError: it was released or taken over.
+    """
+    uri = join(out, LOCK)
+    found = call(lambda: _holder_of(store, uri), _READS, retryable=lambda error: isinstance(error, LockedError))
+    if found is None or found.fence != fence or not found.expires_at:
+        raise LockedError(f"{shown(uri)} is no longer held by this run (fence {fence}): see that no other run works")
+
+
+def _holder_of(store: ObjectStore, uri: str) -> Holder | None:
+    found = store.stat(uri)
+    return None if found is None else _read(store, found)
 
 
 def _find_free(store: ObjectStore, uri: str, now: float) -> tuple[int, str | None]:

@@ -149,6 +149,17 @@ class ObjectStore:
 
         return local.publish_file_if(source, uri, etag)
 
+    def delete_object(self, uri: str) -> None:
+        """Remove the object at a uri; one that is not there is no error."""
+        uri = normalise_uri(uri)
+        if is_s3(uri):
+            from tallymark.io import s3
+
+            return s3.delete_object(self.s3, uri)
+        from tallymark.io import local
+
+        return local.delete_file(uri)
+
     def get_file(self, uri: str, target: Path) -> bool:
         """Copy the object at a uri into a local file, whole or not at all; False if there is none."""
         obj = self.stat(uri)

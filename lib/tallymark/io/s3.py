@@ -100,6 +100,15 @@ def _holds(settings: S3Settings, obj: StoredObject, source: Path) -> bool:
         return False
 
 
+def delete_object(settings: S3Settings, uri: str) -> None:
+    """Remove an object."""
+    bucket, key = split_s3(uri)
+    try:
+        client(settings).delete_object(Bucket=bucket, Key=key)
+    except FAILURES as error:
+        raise place_error(error, uri, "s3:DeleteObject", f"arn:aws:s3:::{bucket}/*") from error
+
+
 def checksum(settings: S3Settings, obj: StoredObject) -> str | None:
     """Return the strong checksum that S3 keeps over the whole object, if it keeps one."""
     try:

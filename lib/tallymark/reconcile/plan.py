@@ -1,4 +1,4 @@
-"""Plans a run: which object is compared with which, by which proof, in which task.
+"""Plans a run: which object is compared with which, by which proof.
 
 Works on listings alone; reads no object. Objects pair by their path below the prefix, and `x.json` pairs with
 `x.json.gz`. The proof that is planned is the cheapest one that may hold; the task falls back to `compare`.
@@ -6,8 +6,7 @@ Works on listings alone; reads no object. Objects pair by their path below the p
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -15,11 +14,6 @@ IDENTICAL = "identical"
 COMPARE = "compare"
 LONELY = "lonely"
 FULL = "full"
-
-_OBJECT_COST = 256 << 10
-"""Opening an object costs about as much as reading this many bytes."""
-_TASK_BYTES = 256 << 20
-"""Most bytes of a task where there is more than one object: keeps the progress live and a lost task cheap."""
 
 
 class Listed(Protocol):
@@ -80,23 +74,3 @@ def _path(couple: tuple[Object | None, Object | None]) -> str:
 
 def _logical(path: str) -> str:
     return path[:-3] if path.lower().endswith(".gz") else path
-
-
-def pack(pairs: Sequence[Pair[Object]], cores: int) -> list[list[Pair[Object]]]:
-    """Returns the pairs of each task, largest task first: about three tasks a core, balanced by bytes.
-
-    Few tasks, because each Python task costs about 0.2 s; largest pair first into the lightest task (LPT,
-    Graham 1969), so that no core idles behind a late large object.
-    """
-    if not pairs:
-        return []
-    cost = {pair.number: pair.bytes + _OBJECT_COST for pair in pairs}
-    total = sum(cost.values())
-    tasks = min(len(pairs), max(min(3 * cores, -(-total // (8 * _OBJECT_COST))), -(-total // _TASK_BYTES)))
-    heap = [(0, number) for number in range(tasks)]
-    bins: list[list[Pair[Object]]] = [[] for _ in range(tasks)]
-    for pair in sorted(pairs, key=lambda pair: (-cost[pair.number], pair.number)):
-        load, number = heapq.heappop(heap)
-        bins[number].append(pair)
-        heapq.heappush(heap, (load + cost[pair.number], number))
-    return sorted(bins, key=lambda task: -sum(cost[pair.number] for pair in task))

@@ -12,6 +12,7 @@ import uuid
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from operator import attrgetter
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -26,11 +27,12 @@ from tallymark.reconcile.canonical import CanonicalForm
 from tallymark.reconcile.counts import Counts
 from tallymark.reconcile.file_rows import file_row, mismatch_rows
 from tallymark.reconcile.json_path import parse_path
-from tallymark.reconcile.plan import pack, pair_objects
+from tallymark.reconcile.plan import pair_objects
 from tallymark.reconcile.result import RunSummary, Totals, Verdict
 from tallymark.reconcile.stages import arrow_schema
 from tallymark.reconcile.tables import FILES, MISMATCHES
 from tallymark.records.json_tree import step_text
+from tallymark.runs.packing import pack
 from tallymark.runs.reconcile import publish
 from tallymark.runs.reconcile.begun import Run
 from tallymark.runs.reconcile.distributed import Poll, ShowProgress, Stages, partitions
@@ -171,7 +173,9 @@ def _compare(
     known = {pair.number for pair, _ in recalled}
     new = [pair for pair in pairs if pair.number not in known]
     cores = spark.sparkContext.defaultParallelism
-    shipped = ship(spark.sparkContext, pack(new, cores), pack([pair for pair, _ in recalled], cores))
+    known_pairs = [pair for pair, _ in recalled]
+    tasks = (pack(pairs, attrgetter("bytes"), cores) for pairs in (new, known_pairs))
+    shipped = ship(spark.sparkContext, *tasks)
 
     stages = Stages(spark, settings, shipped)
     residue = stages.compare(new, show_progress)

@@ -1,0 +1,77 @@
+"""The whole way of `ingest`: fetch, decode, merge, account, commit, publish.
+
+Called by `jobs/ingest.py` and, as ``tallymark.ingest(spark, ...)``, from a notebook: the same call. The order of states
+is the crash safety: pages on disk, files that nobody names, one commit with account and watermark, then the objects,
+then the row in `runs`. What a killed run has committed and not published, the next run publishes.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from datetime import datetime, timezone
+
+from pyspark.sql import SparkSession
+
+from tallymark.config.ingest import IngestConfig
+from tallymark.config.loading import load
+from tallymark.errors import EXIT_DIFFERENT, EXIT_INCOMPLETE, EXIT_MATCH
+from tallymark.ingest.compact import Dictionary
+from tallymark.ingest.tables import COMPLETE, INCOMPLETE, REFUSED
+from tallymark.ingest.tokens import read_keys
+from tallymark.io.lock import HeldLock, hold_lock
+from tallymark.io.objects import ObjectStore, normalise_uri
+from tallymark.io.secrets import read_secret
+from tallymark.runs.ingest.begun import Run
+from tallymark.runs.ingest.description import check_dictionary, describe
+from tallymark.runs.ingest.distributed import Stages
+from tallymark.runs.ingest.inbox import Inbox
+from tallymark.runs.ingest.result import IngestResult
+from tallymark.runs.ingest.tables import Tables
+
+
+def ingest(spark: SparkSession, config: IngestConfig | None = None, **options: object) -> IngestResult:
+    """Moves encrypted log records into their hours and accounts for every one.
+
+    Args:
+        config: the validated options; or give them by name: ``input=``, ``out=``, ...
+
+    Raises:
+        ConfigError: an option, a key or a named place is wrong; nothing was written.
+        LockedError: another run works on the output; nothing was written.
+        IncompleteError: the API or a store could not be used. What was committed is published by the next run.
+    """
+    config = config if config is not None else load(IngestConfig, None, options)
+    store = ObjectStore.from_environment(os.environ)
+    keys = read_keys(read_secret(config.keys_from, os.environ))
+    dictionary = Dictionary(config.methods, config.urls)
+    now = datetime.now(timezone.utc)
+    run_id = config.run_id or f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+    run = Run(run_id, now, normalise_uri(config.out), config, store, keys, dictionary)
+    with hold_lock(store, run.out, run_id, config.lock_seconds) as lock:
+        return _ingest(spark, run, lock)
+
+
+def _ingest(spark: SparkSession, run: Run, lock: HeldLock) -> IngestResult:
+    clock = time.monotonic()
+    check_dictionary(run)
+    tables = Tables(run)
+    inbox = Inbox(run, tables.watermark)
+    objects = tables.quarantined_files() if run.config.replay else inbox.objects()
+
+    stages = Stages(spark, run)
+    merged = stages.merge(objects, tables.places())
+    account = merged.account
+    lock.check()
+    if account.bad_percent > run.config.budget and not run.config.replay:
+        stages.discard(merged)
+        tables.refuse(account, inbox.window, time.monotonic() - clock)
+        return IngestResult(run.run_id, run.source, REFUSED, account, tables.watermark, 0, EXIT_DIFFERENT)
+    tables.commit(merged.files, merged.rejected, account, inbox.window, inbox.watermark)
+    objects_published = stages.publish(tables.unpublished(), tables.places(), tables.rows(), lock.fence)
+    describe(run)
+    status, exit_code = (INCOMPLETE, EXIT_INCOMPLETE) if account.errors else (COMPLETE, EXIT_MATCH)
+    tables.finish(status, exit_code, objects_published, time.monotonic() - clock)
+    inbox.clear()
+    return IngestResult(run.run_id, run.source, status, account, inbox.watermark, objects_published, exit_code)
