@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 
 from rich.console import Console
+from rich.table import Table
 
 from tallymark.command_line import parse
 from tallymark.config.ingest import IngestConfig
+from tallymark.runs.ingest.sizes import report_sizes
 from tallymark.runs.job import exit_code_of, log_to_stderr, read_text
+from tallymark.runs.schedule import repeat
 
 
 def main(argv: list[str]) -> int:
@@ -20,19 +23,32 @@ def main(argv: list[str]) -> int:
 def _run(argv: list[str]) -> int:
     config = parse(IngestConfig, "ingest", argv, read_text)
     log_to_stderr(config.log_level)
+    if config.sizes:
+        return _print_sizes(config)
     # Spark is imported only now, so that help and wrong options answer at once.
     from tallymark.io.session import spark_session
     from tallymark.runs.ingest.run import ingest
 
     spark = spark_session("tallymark ingest")
-    try:
+
+    def one_run() -> int:
         result = ingest(spark, config)
+        print("\n".join(result.lines()), flush=True)
+        return result.exit_code
+
+    try:
+        return repeat(one_run, config.every) if config.every else one_run()
     finally:
         spark.stop()
-    out = Console(highlight=False, soft_wrap=True)
-    for line in result.lines():
-        out.print(line, markup=False)
-    return result.exit_code
+
+
+def _print_sizes(config: IngestConfig) -> int:
+    records, sizes = report_sizes(config)
+    table = Table("form", "bytes", "saved %", title=f"{records:,} records")
+    for size in sizes:
+        table.add_row(size.form, f"{size.bytes:,}", f"{size.saved:.1f}")
+    Console().print(table)
+    return 0
 
 
 if __name__ == "__main__":

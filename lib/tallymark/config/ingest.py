@@ -89,6 +89,10 @@ class IngestConfig(JobConfig):
         if len(given) != 1:
             found = " and ".join(given) or "none"
             raise ValueError(f"one source is needed, --api, --input or --replay; given: {found}")
+        if self.every and (self.run_id or self.since or self.until):
+            raise ValueError("--every makes many runs: --run-id, --since and --until are for one")
+        if self.sizes and self.replay:
+            raise ValueError("--sizes reads from --api or --input")
         unknown = sorted(set(self.optional) - {"user_id", "method", "url"})
         if unknown:
             raise ValueError(f"optional: {', '.join(unknown)} cannot be optional; only user_id, method and url can")

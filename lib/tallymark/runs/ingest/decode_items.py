@@ -108,10 +108,11 @@ def _tokens(obj: StoredObject, decoding: Decoding) -> Iterator[tuple[str | None,
     chunks = decompress(decoding.store.read_chunks(obj), source)
     for block in open_records(chunks, source, obj.path).blocks:
         for raw in block.records:
-            yield _token(raw), raw, source
+            yield token_of(raw), raw, source
 
 
-def _token(raw: bytes) -> str | None:
+def token_of(raw: bytes) -> str | None:
+    """Return the token of a raw item, or None where it has none."""
     with suppress(msgspec.MsgspecError, RecursionError):
         item = _read_item(raw)
         return item if isinstance(item, str) else item.data
@@ -126,7 +127,7 @@ def _quarantined(obj: StoredObject, decoding: Decoding) -> Iterator[tuple[str | 
                 if row["sealed"]:
                     with suppress(Rejected):  # its key is gone: it stays sealed, as a token like any other
                         raw = decoding.keys.decrypt(token)
-                        token = _token(raw)
+                        token = token_of(raw)
                 yield token, raw, row["source"]
 
 

@@ -11,6 +11,7 @@ import tempfile
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+from tallymark.config.ingest import IngestConfig
 from tallymark.errors import ConfigError
 from tallymark.io.log_api import LogApi, read_pages
 from tallymark.io.objects import join
@@ -73,20 +74,38 @@ class Inbox:
 
     def _fetch(self) -> None:
         run, config = self._run, self._run.config
-        api = LogApi(
-            url=str(config.api),
-            pagination=config.pagination,
-            calls=config.calls,
-            page_param=config.page_param,
-            cursor_param=config.cursor_param,
-            header_from=config.header_from,
-        )
         with tempfile.TemporaryDirectory(prefix="tallymark-") as scratch:
             page = Path(scratch) / "page.json"
             # Named even if nothing comes: the folder is there to be listed.
-            for number, items in enumerate((b"[]", *read_pages(api, self.since, self.until, os.environ))):
+            for number, items in enumerate((b"[]", *read_pages(api_of(config), self.since, self.until, os.environ))):
                 page.write_bytes(items)
                 run.store.put_file(page, join(run.spool, f"{run.run_id}-{number:06}.json"))
+
+
+def api_of(config: IngestConfig) -> LogApi:
+    """Return the API that the options describe."""
+    return LogApi(
+        url=str(config.api),
+        pagination=config.pagination,
+        calls=config.calls,
+        page_param=config.page_param,
+        cursor_param=config.cursor_param,
+        header_from=config.header_from,
+    )
+
+
+def window_of(config: IngestConfig, watermark: str | None, now: datetime) -> tuple[datetime, datetime]:
+    """Return what the API is to be asked for; raise ConfigError if that is nothing."""
+    until = _moment(config.until) if config.until else now.replace(microsecond=0)
+    if config.since:
+        since = _moment(config.since)
+    elif watermark:
+        since = _moment(watermark) - timedelta(minutes=config.overlap)
+    else:
+        since = until - _FIRST_WINDOW
+    if config.api and since >= until:
+        raise ConfigError(f"the window is empty: --since {_text(since)} is not before --until {_text(until)}")
+    return since, until
 
 
 def _moment(text: str) -> datetime:
