@@ -3,10 +3,10 @@ PYTHON := .venv/bin/python
 SETUP := conf/local/setup.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help venv jars demo test check bench format clean
+.PHONY: help venv jars demo demo-ingest test check bench format clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 venv: ## make .venv with the pins of requirements.txt
 	@$(SETUP) venv
@@ -22,6 +22,9 @@ demo: venv jars ## make sample data with known faults and reconcile it: no accou
 	  1|3) echo "The job ended with exit code $$code, as it must: the faults above were put into the backup." ;; \
 	  *) echo "The job ended with exit code $$code; 1 or 3 was due." >&2; exit 1 ;; \
 	esac
+
+demo-ingest: venv jars ## pull encrypted logs from a faulty API into hours, twice, and compare with its truth
+	@$(PYTHON) demo/ingest.py
 
 test: venv jars ## run all tests
 	@$(PYTHON) -m pytest

@@ -40,13 +40,14 @@ class SortedRows:
     Files that were written sorted by the key are read in step; others (after OPTIMIZE) as a whole.
     """
 
-    def __init__(self, paths: Sequence[Path], key: str, columns: Sequence[str]) -> None:
-        self._columns = [key, *columns]
+    def __init__(self, paths: Sequence[Path], schema: pa.Schema) -> None:
+        """Open the files; the key is the first column of the schema."""
+        self._schema = schema
+        key = schema.names[0]
         self._groups = [
             (low, high, file, group) for file in map(pq.ParquetFile, paths) for low, high, group in _ranges(file, key)
         ]
         self._loaded: dict[int, pa.Table] = {}
-        self._empty = pa.schema([(name, pa.string()) for name in self._columns]).empty_table()
 
     def between(self, low: str, high: str) -> pa.Table:
         """Return rows that include all from ``low`` to ``high``; asked in rising order of ``low``."""
@@ -56,11 +57,11 @@ class SortedRows:
             if (least is None or least <= high) and (most is None or most >= low)
         }
         self._loaded = {number: self._loaded.get(number) or self._read(number) for number in sorted(wanted)}
-        return pa.concat_tables([self._empty, *self._loaded.values()], promote_options="permissive")
+        return pa.concat_tables([self._schema.empty_table(), *self._loaded.values()])
 
     def _read(self, number: int) -> pa.Table:
         _, _, file, group = self._groups[number]
-        return file.read_row_group(group, columns=self._columns)
+        return file.read_row_group(group, columns=self._schema.names).select(self._schema.names).cast(self._schema)
 
 
 def _ranges(file: pq.ParquetFile, key: str) -> Iterator[tuple[str | None, str | None, int]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from operator import itemgetter
@@ -36,6 +36,8 @@ MERGED = pa.schema(
     ]
 )
 _LOG_FILE = pa.schema([column for column in LOGS if column.name not in PARTITION])
+_KNOWN_LOGS = pa.schema([LOGS.field(name) for name in ("record_id", *CONTENT)])
+_KNOWN_REJECTED = pa.schema([QUARANTINE.field("digest")])
 _REJECTED = pa.schema([TRAVELLING.field(name) for name in ("key", "ciphertext", "sealed", "reason", "source")])
 
 
@@ -74,7 +76,7 @@ def merge_places(batches: Iterator[pa.RecordBatch], files: Any, merging: Merging
 def _merge_hour(place: str, rows: Iterable[pa.RecordBatch], files: Files, merging: Merging) -> Iterator[pa.RecordBatch]:
     conflicts: list[dict[str, Any]] = []
     with ExitStack() as opened:
-        known = _sorted_rows(opened, merging.store, files.get(place, ()), "record_id", CONTENT)
+        known = _sorted_rows(opened, merging.store, files.get(place, ()), _KNOWN_LOGS)
         hour = Merge(lambda low, high: as_known(known.between(low, high)), CONTENT, conflicts.append)
         written = write_file(merging.store, merging.logs, place, map(as_stored, hour.new_rows(rows)), _LOG_FILE)
     yield _merged(place, hour.settled, written)
@@ -93,17 +95,15 @@ def _merge_rejected(rows: Iterable[pa.RecordBatch], files: Files, merging: Mergi
 
     with ExitStack() as opened:
         paths = () if merging.anew else files.get(QUARANTINE_PLACE, ())
-        known = _sorted_rows(opened, merging.store, paths, "digest", ())
+        known = _sorted_rows(opened, merging.store, paths, _KNOWN_REJECTED)
         merge = Merge(lambda low, high: as_known(known.between(low, high)), (), conflict=lambda _: None)
         new = map(_as_quarantined, merge.new_rows(counted()))
         written = write_file(merging.store, merging.quarantine, "", new, QUARANTINE)
     return _merged(QUARANTINE_PLACE, merge.settled, written, json.dumps(reasons))
 
 
-def _sorted_rows(
-    opened: ExitStack, store: ObjectStore, uris: Iterable[str], key: str, columns: Sequence[str]
-) -> SortedRows:
-    return SortedRows([opened.enter_context(local_copy(store, uri)) for uri in uris], key, columns)
+def _sorted_rows(opened: ExitStack, store: ObjectStore, uris: Iterable[str], schema: pa.Schema) -> SortedRows:
+    return SortedRows([opened.enter_context(local_copy(store, uri)) for uri in uris], schema)
 
 
 def as_known(rows: pa.Table) -> pa.Table:
