@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from datetime import datetime, timedelta, timezone
+from itertools import chain
 from pathlib import Path
 
 from tallymark.config.ingest import IngestConfig
@@ -77,7 +78,8 @@ class Inbox:
         with tempfile.TemporaryDirectory(prefix="tallymark-") as scratch:
             page = Path(scratch) / "page.json"
             # Named even if nothing comes: the folder is there to be listed.
-            for number, items in enumerate((b"[]", *read_pages(api_of(config), self.since, self.until, os.environ))):
+            pages = read_pages(api_of(config), self.since, self.until, os.environ)
+            for number, items in enumerate(chain((b"[]",), pages)):
                 page.write_bytes(items)
                 run.store.put_file(page, join(run.spool, f"{run.run_id}-{number:06}.json"))
 
