@@ -120,13 +120,15 @@ class Place:
 
 
 @pytest.fixture(params=["local", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     with ExitStack() as runs:
         if request.param == "local":
             yield Place(str(tmp_path / "out"), ObjectStore(), tmp_path, runs)
         else:
             bucket: Bucket = request.getfixturevalue("bucket")
-            yield Place(f"{bucket.uri}/out", bucket.store, tmp_path, runs)
+            proxy: FaultProxy = request.getfixturevalue("proxy")
+            monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint_url)
+            yield Place(f"{bucket.uri}/out", proxy.store, tmp_path, runs)
 
 
 def test_of_two_runs_at_once_one_works_and_the_other_ends_with_4_and_writes_nothing(place: Place) -> None:
@@ -200,6 +202,16 @@ def test_a_run_that_was_quicker_between_looking_and_writing_is_named(place: Plac
         with pytest.raises(LockedError, match="is held by quicker"):
             take(place, clock)
         assert place.lock()["owner"] == "quicker"
+
+
+def test_a_lock_that_is_renewed_while_it_is_read_is_read_again(bucket: Bucket, proxy: FaultProxy) -> None:
+    with hold_lock(bucket.store, f"{bucket.uri}/out", "holder"):
+        proxy.faults.append(Fault(path=LOCK, times=1, status=412, code="PreconditionFailed"))
+        with (
+            pytest.raises(LockedError, match="is held by holder"),
+            hold_lock(proxy.store, f"{bucket.uri}/out", "other"),
+        ):
+            pass
 
 
 def test_a_run_renews_its_lock_for_as_long_as_it_works(place: Place) -> None:
