@@ -20,7 +20,7 @@ import pytest
 
 from s3_server import Bucket, Fault, FaultProxy
 from tallymark.errors import LockedError
-from tallymark.io.lock import LOCK, hold_lock
+from tallymark.io.lock import LOCK, check_fence, hold_lock
 from tallymark.io.objects import ObjectStore, join
 
 TTL = 2.0
@@ -229,6 +229,19 @@ def test_a_released_lock_is_free_at_once_and_its_fence_goes_on_rising(place: Pla
             lock.check()
             assert lock.fence == fence
         assert (place.lock()["fence"], place.lock()["expires_at"]) == (fence, 0)
+
+
+def test_a_task_elsewhere_sees_by_the_fence_whether_its_run_still_holds_the_lock(place: Place) -> None:
+    with hold_lock(place.store, place.out, "first"):
+        check_fence(place.store, place.out, 1)
+    with pytest.raises(LockedError, match="no longer held by this run .fence 1."):
+        check_fence(place.store, place.out, 1)
+    with hold_lock(place.store, place.out, "second"):
+        check_fence(place.store, place.out, 2)
+        with pytest.raises(LockedError):
+            check_fence(place.store, place.out, 1)
+    with pytest.raises(LockedError):
+        check_fence(place.store, join(place.out, "elsewhere"), 2)
 
 
 def test_a_lock_is_released_also_after_an_error(place: Place) -> None:
