@@ -13,7 +13,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from http.client import HTTPConnection
@@ -145,6 +145,7 @@ class FaultProxy:
     faults: list[Fault] = field(default_factory=list)
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     lock: Any = field(default_factory=threading.Lock)
+    writing: Any = field(default_factory=threading.Lock)  # S3 compares and writes in one step, moto in two
 
     @property
     def store(self) -> ObjectStore:
@@ -205,9 +206,10 @@ class _ProxyHandler(BaseHTTPRequestHandler):
             return
         connection = HTTPConnection(urlsplit(self.proxy.upstream).netloc)
         headers = {name: value for name, value in self.headers.items() if name.lower() != fault.drop_header.lower()}
-        connection.request(self.command, self.path, body, headers)
-        answer = connection.getresponse()
-        content = answer.read()
+        with self.proxy.writing if self.command == "PUT" else nullcontext():
+            connection.request(self.command, self.path, body, headers)
+            answer = connection.getresponse()
+            content = answer.read()
         if fault.lose_answer:
             self.close_connection = True
             return

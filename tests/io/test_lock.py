@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -17,11 +18,10 @@ from typing import Any
 
 import pytest
 
-from s3_server import QUICK, Bucket, Fault, FaultProxy
+from s3_server import Bucket, Fault, FaultProxy
 from tallymark.errors import LockedError
-from tallymark.io.lock import LOCK, hold_lock
+from tallymark.io.lock import LOCK, check_fence, hold_lock
 from tallymark.io.objects import ObjectStore, join
-from tallymark.io.stored import S3Settings
 
 TTL = 2.0
 
@@ -120,13 +120,15 @@ class Place:
 
 
 @pytest.fixture(params=["local", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     with ExitStack() as runs:
         if request.param == "local":
             yield Place(str(tmp_path / "out"), ObjectStore(), tmp_path, runs)
         else:
             bucket: Bucket = request.getfixturevalue("bucket")
-            yield Place(f"{bucket.uri}/out", bucket.store, tmp_path, runs)
+            proxy: FaultProxy = request.getfixturevalue("proxy")
+            monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint_url)
+            yield Place(f"{bucket.uri}/out", proxy.store, tmp_path, runs)
 
 
 def test_of_two_runs_at_once_one_works_and_the_other_ends_with_4_and_writes_nothing(place: Place) -> None:
@@ -186,6 +188,32 @@ def test_a_run_that_was_stopped_and_overtaken_may_neither_write_nor_go_on(place:
     assert place.lock()["owner"] == "new"
 
 
+def test_a_run_that_was_quicker_between_looking_and_writing_is_named(place: Place) -> None:
+    looks = 0
+    with ExitStack() as quicker:
+
+        def clock() -> float:
+            nonlocal looks
+            looks += 1
+            if looks == 2:
+                quicker.enter_context(hold_lock(place.store, place.out, "quicker"))
+            return time.time()
+
+        with pytest.raises(LockedError, match="is held by quicker"):
+            take(place, clock)
+        assert place.lock()["owner"] == "quicker"
+
+
+def test_a_lock_that_is_renewed_while_it_is_read_is_read_again(bucket: Bucket, proxy: FaultProxy) -> None:
+    with hold_lock(bucket.store, f"{bucket.uri}/out", "holder"):
+        proxy.faults.append(Fault(path=LOCK, times=1, status=412, code="PreconditionFailed"))
+        with (
+            pytest.raises(LockedError, match="is held by holder"),
+            hold_lock(proxy.store, f"{bucket.uri}/out", "other"),
+        ):
+            pass
+
+
 def test_a_run_renews_its_lock_for_as_long_as_it_works(place: Place) -> None:
     run = place.start("long")
     assert run.says() == "held 1"
@@ -201,6 +229,19 @@ def test_a_released_lock_is_free_at_once_and_its_fence_goes_on_rising(place: Pla
             lock.check()
             assert lock.fence == fence
         assert (place.lock()["fence"], place.lock()["expires_at"]) == (fence, 0)
+
+
+def test_a_task_elsewhere_sees_by_the_fence_whether_its_run_still_holds_the_lock(place: Place) -> None:
+    with hold_lock(place.store, place.out, "first"):
+        check_fence(place.store, place.out, 1)
+    with pytest.raises(LockedError, match="no longer held by this run"):
+        check_fence(place.store, place.out, 1)
+    with hold_lock(place.store, place.out, "second"):
+        check_fence(place.store, place.out, 2)
+        with pytest.raises(LockedError):
+            check_fence(place.store, place.out, 1)
+    with pytest.raises(LockedError):
+        check_fence(place.store, join(place.out, "elsewhere"), 2)
 
 
 def test_a_lock_is_released_also_after_an_error(place: Place) -> None:
@@ -270,6 +311,34 @@ def test_a_conditional_write_over_what_is_gone_is_refused(place: Place) -> None:
     assert place.read("deep/gone") is None
 
 
+def test_a_conditional_write_of_a_local_file_waits_for_the_one_before_it_and_is_then_refused(tmp_path: Path) -> None:
+    """Without waiting both would have seen the same state, and the second would hide what the first wrote."""
+    target = tmp_path / "x"
+    for name in ("x", "first", "second"):
+        (tmp_path / name).write_text(name)
+    known = ObjectStore().stat(str(target))
+    assert known is not None
+    with ThreadPoolExecutor(1) as pool, target.open("rb+") as before:
+        fcntl.flock(before, fcntl.LOCK_EX)
+        second = pool.submit(ObjectStore().put_file_if, tmp_path / "second", str(target), known.state)
+        time.sleep(0.1)
+        os.replace(tmp_path / "first", target)
+        fcntl.flock(before, fcntl.LOCK_UN)
+        with pytest.raises(LockedError):
+            second.result()
+    assert target.read_text() == "first"
+
+
+def test_a_conditional_write_that_meets_another_on_s3_asks_again(
+    bucket: Bucket, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    state = bucket.stored("x", b"old").state
+    (tmp_path / "source").write_bytes(b"new")
+    proxy.faults.append(Fault(method="PUT", times=1, status=409, code="ConditionalRequestConflict"))
+    proxy.store.put_file_if(tmp_path / "source", f"{bucket.uri}/x", state)
+    assert bucket.client.get_object(Bucket=bucket.name, Key="x")["Body"].read() == b"new"
+
+
 def test_a_conditional_write_leaves_nothing_else_behind(tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(b"1")
     state = ObjectStore().put_file_if(tmp_path / "source", str(tmp_path / "out/x"), None)
@@ -281,11 +350,10 @@ def test_a_conditional_write_leaves_nothing_else_behind(tmp_path: Path) -> None:
 
 def test_a_write_whose_answer_got_lost_counts_as_done(bucket: Bucket, proxy: FaultProxy, tmp_path: Path) -> None:
     """The client sends it again, and S3 refuses the second: it sees the first."""
-    store = ObjectStore(S3Settings(proxy.endpoint_url, "us-east-1", QUICK))
     (tmp_path / "source").write_bytes(b"mine")
     for state in (None, bucket.stored("there", b"old").state):
         key = "there" if state else "new"
         proxy.faults.append(Fault(method="PUT", path=key, times=1, lose_answer=True))
-        done = store.put_file_if(tmp_path / "source", f"{bucket.uri}/{key}", state)
+        done = proxy.store.put_file_if(tmp_path / "source", f"{bucket.uri}/{key}", state)
         assert [method for method, path, _ in proxy.requests if method == "PUT" and key in path] == ["PUT", "PUT"]
         assert bucket.client.get_object(Bucket=bucket.name, Key=key)["ETag"] == f'"{done}"'

@@ -157,7 +157,7 @@ def publish_file_if(source: Path, path: str, etag: str | None) -> str:
         with suppress(FileNotFoundError, BlockingIOError), open(target, "rb+") as known:
             call(lambda: fcntl.flock(known, fcntl.LOCK_EX | fcntl.LOCK_NB), _OTHER_WRITER, _is_busy)
             now = stat(target)
-            if now and now.state == etag and now.inode == os.fstat(known.fileno()).st_ino:
+            if now and now.state == etag:
                 return os.replace(hidden, target)
         raise changed_meanwhile(path)
 

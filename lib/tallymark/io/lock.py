@@ -28,8 +28,7 @@ from tallymark.io.stored import StoredObject, shown
 from tallymark.retry import RetryPolicy, call
 
 LOCK = "lock.json"
-_READS = RetryPolicy(attempts=5, base_seconds=0.05, cap_seconds=0.5)
-"""The holder renews the lock: it may change while it is read."""
+_READS = RetryPolicy(attempts=5, base_seconds=0.05, cap_seconds=0.5)  # it may be renewed while it is read
 _log = logging.getLogger(__name__)
 
 
@@ -142,38 +141,37 @@ def check_fence(store: ObjectStore, out: str, fence: int) -> None:
         LockedError: it was released or taken over.
     """
     uri = join(out, LOCK)
-    found = call(lambda: _holder_of(store, uri), _READS, retryable=lambda error: isinstance(error, LockedError))
-    if found is None or found.fence != fence or not found.expires_at:
+    _, holder = _read(store, uri)
+    if holder is None or holder.fence != fence or not holder.expires_at:
         raise LockedError(f"{shown(uri)} is no longer held by this run (fence {fence}): see that no other run works")
-
-
-def _holder_of(store: ObjectStore, uri: str) -> Holder | None:
-    found = store.stat(uri)
-    return None if found is None else _read(store, found)
 
 
 def _find_free(store: ObjectStore, uri: str, now: float) -> tuple[int, str | None]:
     """Return the fence of the next holder and the state of the lock that it knows; raise if the lock is held."""
-    found = store.stat(uri)
-    if found is None:
+    found, holder = _read(store, uri)
+    if found is None or holder is None:
         return 1, None
-    holder = _read(store, found)
     if holder.expires_at > now:
         raise _held_by_other(found, holder)
     return holder.fence + 1, found.state
 
 
-def _read(store: ObjectStore, found: StoredObject) -> Holder:
+def _read(store: ObjectStore, uri: str) -> tuple[StoredObject | None, Holder | None]:
+    def read() -> tuple[StoredObject | None, bytes]:
+        found = store.stat(uri)
+        return found, b"".join(store.read_chunks(found)) if found else b""
+
+    found, said = call(read, _READS, _is_renewed)
     try:
-        return msgspec.json.decode(b"".join(store.read_chunks(found)), type=Holder)
-    except ObjectError as error:
-        if error.reason not in ("CHANGED_DURING_RUN", "DELETED_DURING_RUN"):
-            raise
-        advice = "wait for its end, then run again"
-        raise LockedError(f"{shown(found.uri)} is being written by another run at this moment: {advice}") from None
+        return found, msgspec.json.decode(said, type=Holder) if found else None
     except ValueError:
         advice = "if no run works on this output, remove it"
-        raise LockedError(f"{shown(found.uri)} is not a lock that this version knows: {advice}") from None
+        raise LockedError(f"{shown(uri)} is not a lock that this version knows: {advice}") from None
+
+
+def _is_renewed(error: BaseException) -> bool:
+    """Tell whether the lock was renewed or removed between the look at it and the reading."""
+    return isinstance(error, ObjectError) and error.reason in {"CHANGED_DURING_RUN", "DELETED_DURING_RUN"}
 
 
 def _put(store: ObjectStore, uri: str, holder: Holder, state: str | None) -> str:

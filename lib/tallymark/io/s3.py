@@ -19,9 +19,10 @@ from tallymark.io.s3_listing import Listing, stored
 from tallymark.io.s3_read_ahead import WINDOW, ReadAhead
 from tallymark.io.s3_reading import pinned, read_span
 from tallymark.io.stored import S3Settings, StoredObject, changed_meanwhile, split_s3
+from tallymark.retry import call
 
-# If-Match on another state, two conditional requests at the same time, If-Match on what is gone.
-_REFUSED = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"}
+_CONFLICT = "ConditionalRequestConflict"  # another conditional request is under way: S3 wants to be asked again
+_REFUSED = {_CONFLICT, "PreconditionFailed", "NoSuchKey"}  # the last is If-Match on what is gone
 
 
 def list_objects(settings: S3Settings, uri: str) -> Iterator[StoredObject]:
@@ -76,9 +77,14 @@ def put_file_if(settings: S3Settings, source: Path, uri: str, etag: str | None) 
     """
     bucket, key = split_s3(uri)
     condition: dict[str, Any] = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
-    try:
+
+    def put() -> str:
         with source.open("rb") as body:
             done = client(settings).put_object(Bucket=bucket, Key=key, Body=body, **condition)
+        return done["ETag"].strip('"')
+
+    try:
+        return call(put, settings.retry, lambda error: answer(error)[0] == _CONFLICT)
     except FAILURES as error:
         if answer(error)[0] not in _REFUSED:
             raise place_error(error, uri, "s3:PutObject and s3:GetObject", f"arn:aws:s3:::{bucket}/*") from error
@@ -86,7 +92,6 @@ def put_file_if(settings: S3Settings, source: Path, uri: str, etag: str | None) 
         if now is None or not _holds(settings, now, source):
             raise changed_meanwhile(uri) from error
         return now.state
-    return done["ETag"].strip('"')
 
 
 def _holds(settings: S3Settings, obj: StoredObject, source: Path) -> bool:
