@@ -64,8 +64,7 @@ def find_changes(leftovers: Sequence[Leftover], key: Sequence[str], form: Canoni
     backups = [leftover for leftover in ordered if leftover.side != SOURCE]
     # An invalid record has no fields, so it is no version of another.
     trees = [[{} if each.reason else form.tree(each.content) for each in side] for side in (sources, backups)]
-    left, right = (list(map(_fields, side)) for side in trees)
-    couples = _by_key(sources, backups, key) if key else _by_nearest(left, right)
+    couples = _by_key(sources, backups, key) if key else _by_nearest(*(list(map(_fields, side)) for side in trees))
     found = []
     for i, j in list(couples):
         both = min(sources[i].count, backups[j].count)
