@@ -9,7 +9,7 @@ match.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -50,7 +50,6 @@ class CanonicalForm:
     unordered: tuple[Path, ...] = ()
     unicode: Literal["exact", "nfc"] = "exact"
     numbers: Literal["exact", "lexical"] = "exact"
-    _is_quick: bool = field(init=False, repr=False, compare=False, default=False)
 
     def __post_init__(self) -> None:
         if self.unicode not in ("exact", "nfc") or self.numbers not in ("exact", "lexical"):
@@ -59,7 +58,6 @@ class CanonicalForm:
             object.__setattr__(self, "ignore", tuple(path.nfc() for path in self.ignore))
             object.__setattr__(self, "unordered", tuple(path.nfc() for path in self.unordered))
         remove([], self.ignore)
-        object.__setattr__(self, "_is_quick", (self.unordered, self.unicode, self.numbers) == ((), "exact", "exact"))
 
     def tree(self, record: bytes) -> Node:
         """Returns the record as it is compared; raises InvalidRecord."""
@@ -81,9 +79,7 @@ class CanonicalForm:
     def digest(self, record: bytes) -> tuple[bytes, str | None]:
         """Returns SHA-256 and None; of an invalid record that of its raw bytes, and the reason."""
         try:
-            # One call less than `_quick` where nothing is relaxed: millions of records pass here.
-            text = _certified(record, self.ignore) if self._is_quick else self._quick(record)
-            return sha256(text if text is not None else write(self.exact_tree(record))).digest(), None
+            return sha256(self.canonicalise(record)).digest(), None
         except InvalidRecord as invalid:
             return sha256(record).digest(), invalid.reason
 
@@ -110,18 +106,12 @@ class CanonicalForm:
 def _certified(record: bytes, ignore: tuple[Path, ...]) -> bytes | None:
     """Returns the canonical bytes by `orjson`, or None where they are not proven to be those of the exact way.
 
-    The proof: `orjson` writes the value again in the order it was read. Where that gives the tokens of the record,
-    no name was repeated and no number rounded; then only the layout of floats and the order of names can differ.
+    Of a proven value only the layout of floats and the order of names can differ.
     """
-    try:
-        value = orjson.loads(record)
-        again = orjson.dumps(value)
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+    proven = _proven(record)
+    if proven is None:
         return None
-    if again != record and not _same_tokens(record, again):
-        return None
-    if ignore:
-        value = remove(value, ignore)
+    value = remove(proven[0], ignore) if ignore else proven[0]
     text = orjson.dumps(value, option=_SORTED)
     if text[0] not in b"{[" or (_exponent(text) and _other_exponent(text)):
         return None  # a scalar has no end mark for these searches
@@ -131,13 +121,26 @@ def _certified(record: bytes, ignore: tuple[Path, ...]) -> bytes | None:
 
 
 def _quick_tree(record: bytes) -> Node | None:
-    """Returns the tree of `json_tree.parse` by `orjson`, or None where that is not proven; see `_certified`."""
+    """Returns the tree of `json_tree.parse` by `orjson`, or None where that is not proven."""
+    proven = _proven(record)
+    try:
+        return None if proven is None else _as_node(proven[0])
+    except RecursionError:
+        return None
+
+
+def _proven(record: bytes) -> tuple[Any] | None:
+    """Returns the value of the record by `orjson`, alone in a tuple, or None where something may have been lost.
+
+    The proof: `orjson` writes the value again in the order it was read. Where that gives the tokens of the record,
+    no name was repeated and no number rounded.
+    """
     try:
         value = orjson.loads(record)
         again = orjson.dumps(value)
-        return _as_node(value) if again == record or _same_tokens(record, again) else None
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return None
+    return (value,) if again == record or _same_tokens(record, again) else None
 
 
 def _as_node(value: Any) -> Node:
