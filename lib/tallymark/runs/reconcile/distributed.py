@@ -6,9 +6,12 @@ Each stage keeps its rows on the executors and ends with one job, by which the c
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext, suppress
+from types import TracebackType
 
+from py4j.protocol import Py4JError
 from pyspark import StorageLevel
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -34,7 +37,10 @@ ShowProgress = Callable[[int, int, Poll], AbstractContextManager[object]]
 
 
 class Stages:
-    """The stages of one run; ``counts`` has those of each pair, added up as far as the run has come."""
+    """The stages of one run; ``counts`` has those of each pair, added up as far as the run has come.
+
+    While entered, Spark is set up for small queries; afterwards it is as it was and the executors hold nothing.
+    """
 
     def __init__(self, spark: SparkSession, settings: Settings, shipped: Shipped) -> None:
         self.counts: dict[int, Counts] = {}
@@ -42,9 +48,28 @@ class Stages:
         self._settings = settings
         self._shipped = shipped
         self._kept: list[DataFrame] = []
+        self._former: dict[str, str | None] = {}
+
+    def __enter__(self) -> Stages:
         # To compile a query takes Spark longer than to run it over the few rows of a healthy run.
         for name, value in _INTERPRETED.items():
-            spark.conf.set(name, value)
+            self._former[name] = self._spark.conf.get(name, None)
+            self._spark.conf.set(name, value)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Where the run failed because Spark is gone, this fails too, and must not hide why.
+        with nullcontext() if failure is None else suppress(Py4JError, PySparkException):
+            for name, value in self._former.items():
+                if value is None:
+                    self._spark.conf.unset(name)
+                else:
+                    self._spark.conf.set(name, value)
+            for frame in self._kept:
+                frame.unpersist()
+            self._shipped.tasks.destroy()
 
     def compare(self, pairs: list[ObjectPair], show_progress: ShowProgress) -> DataFrame:
         """Compares the pairs of the comparing tasks; returns their residue, columns of `stages.RESIDUE`."""
@@ -116,17 +141,6 @@ class Stages:
     def total(self, name: str) -> int:
         """Returns the sum of one count over all pairs."""
         return sum(counts.get(name, 0) for counts in self.counts.values())
-
-    def forget(self) -> None:
-        """Frees what the executors hold."""
-        for frame in self._kept:
-            frame.unpersist()
-        self._shipped.tasks.destroy()
-        self._compile()
-
-    def _compile(self) -> None:
-        for name in _INTERPRETED:
-            self._spark.conf.unset(name)
 
     def _keep(self, frame: DataFrame) -> DataFrame:
         kept = frame.persist(StorageLevel.MEMORY_AND_DISK)

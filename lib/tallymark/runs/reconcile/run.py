@@ -177,15 +177,15 @@ def _compare(
     tasks = (pack(pairs, attrgetter("bytes"), cores) for pairs in (new, known_pairs))
     shipped = ship(spark.sparkContext, *tasks)
 
-    stages = Stages(spark, settings, shipped)
-    residue = stages.compare(new, show_progress)
-    residue = stages.recall(residue, list(map(counts_of, recalled)), lambda: ledger.residue(spark, recalled, shipped))
-    settled = stages.settle(residue)
-    explained = stages.explain(settled)
-    files = _file_rows(pairs, stages.counts, run)
-    _write_mismatches(ledger.store, run, explained, stages.total("residue"))
-    fingerprint = ledger.record(pairs, stages.counts, settled, shipped.comparing)
-    stages.forget()
+    with Stages(spark, settings, shipped) as stages:
+        residue = stages.compare(new, show_progress)
+        of_known = list(map(counts_of, recalled))
+        residue = stages.recall(residue, of_known, lambda: ledger.residue(spark, recalled, shipped))
+        settled = stages.settle(residue)
+        explained = stages.explain(settled)
+        files = _file_rows(pairs, stages.counts, run)
+        _write_mismatches(ledger.store, run, explained, stages.total("residue"))
+        fingerprint = ledger.record(pairs, stages.counts, settled, shipped.comparing)
     return files, fingerprint
 
 
