@@ -30,7 +30,7 @@ def test_a_run_leaves_the_session_as_it_was_also_when_it_fails(
     for side, record in (("source", b'{"a":1}'), ("backup", b'{"a":2}')):
         (tmp_path / side).mkdir()
         (tmp_path / side / "x.json").write_bytes(record)
-    places = {name: str(tmp_path / name) for name in ("source", "backup", "out")}
+    places: dict[str, Any] = {name: str(tmp_path / name) for name in ("source", "backup", "out")}
     seen = []
     explain = Stages.explain
 

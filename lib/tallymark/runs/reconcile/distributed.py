@@ -50,7 +50,7 @@ class Stages:
         self._kept: list[DataFrame] = []
         self._former: dict[str, str | None] = {}
 
-    def __enter__(self) -> Stages:
+    def __enter__(self) -> Stages:  # noqa: PYI034 - typing.Self is Python 3.11
         # To compile a query takes Spark longer than to run it over the few rows of a healthy run.
         for name, value in _INTERPRETED.items():
             self._former[name] = self._spark.conf.get(name, None)
