@@ -1,11 +1,8 @@
-"""The third task of `reconcile`, on the executors: turns what nothing settled into rows of `mismatches`."""
+"""The last task of `reconcile`, on the executors: turns what nothing settled into rows of `mismatches`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby
-from operator import itemgetter
-from typing import Any
 
 import pyarrow as pa
 
@@ -16,7 +13,7 @@ from tallymark.reconcile.json_path import Path, mask
 from tallymark.reconcile.stages import EXPLAINED, arrow_schema
 from tallymark.records.json_tree import parse, write
 from tallymark.runs.reconcile.arrow_rows import counts_batch
-from tallymark.runs.reconcile.shipping import ObjectPair, PackedTasks, Settings, unpack_task
+from tallymark.runs.reconcile.shipping import ObjectPair, PackedTasks, Row, Settings, by_pair
 
 _SCHEMA = arrow_schema(EXPLAINED)
 _GROUP_BYTES = 32 << 20
@@ -32,27 +29,23 @@ def explain_leftovers(
     """
 
     def run(arriving: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        rows = (row for batch in arriving for row in batch.to_pylist())
         all_counts: list[Counts] = []
-        for task, of_task in groupby(rows, key=itemgetter("task")):
-            pairs = {pair.number: pair for pair in unpack_task(tasks.value[task])}
-            for number, of_pair in groupby(of_task, key=itemgetter("pair")):
-                counts: Counts = {"pair": number, "changed": 0}
-                for group in _groups(of_pair, settings.window):
-                    table = list(_explain(settings, pairs[number], group, counts))
-                    yield pa.RecordBatch.from_pylist(table, _SCHEMA)
-                all_counts.append(counts)
+        for _, pair, rows in by_pair(arriving, tasks):
+            counts: Counts = {"pair": pair.number, "changed": 0}
+            for group in _groups(rows, settings.window):
+                yield pa.RecordBatch.from_pylist(list(_explain(settings, pair, group, counts)), _SCHEMA)
+            all_counts.append(counts)
         yield counts_batch(all_counts, _SCHEMA)
 
     return run
 
 
-def _groups(rows: Iterable[dict[str, Any]], window: int) -> Iterator[list[dict[str, Any]]]:
+def _groups(rows: Iterable[Row], window: int) -> Iterator[list[Row]]:
     """Yields the rows among which one record's versions are looked for: all of a pair, or a window of them.
 
     A window never ends between rows of one key.
     """
-    group: list[dict[str, Any]] = []
+    group: list[Row] = []
     size = 0
     for row in rows:
         is_full = len(group) >= 2 * window or size > _GROUP_BYTES
@@ -65,9 +58,7 @@ def _groups(rows: Iterable[dict[str, Any]], window: int) -> Iterator[list[dict[s
         yield group
 
 
-def _explain(
-    settings: Settings, pair: ObjectPair, group: list[dict[str, Any]], counts: Counts
-) -> Iterator[dict[str, Any]]:
+def _explain(settings: Settings, pair: ObjectPair, group: list[Row], counts: Counts) -> Iterator[Row]:
     leftovers = []
     for row in group:
         if row["error"] is not None:
@@ -79,7 +70,7 @@ def _explain(
         yield _row(pair, mismatch, settings.mask)
 
 
-def _row(pair: ObjectPair, mismatch: Mismatch, masked: tuple[Path, ...]) -> dict[str, Any]:
+def _row(pair: ObjectPair, mismatch: Mismatch, masked: tuple[Path, ...]) -> Row:
     return {
         "pair": pair.number,
         "counts": None,

@@ -20,7 +20,7 @@ from tallymark.reconcile.ledger import REMEMBERED, is_trusted, ledger_row, setti
 from tallymark.reconcile.stages import RESIDUE, arrow_schema
 from tallymark.reconcile.tables import FILES, LEDGER, LEDGER_RESIDUE, MISMATCHES, ddl
 from tallymark.runs.reconcile.begun import Run
-from tallymark.runs.reconcile.shipping import ObjectPair, Settings, Shipped
+from tallymark.runs.reconcile.shipping import ObjectPair, Row, Settings, Shipped
 
 _MOST_RESIDUE = 2_000_000
 """More rows than this are not worth keeping: their pairs are read again."""
@@ -29,7 +29,6 @@ _STATE = ("uri", "size", "modified_ns", "inode", "etag")
 IDENTITY = tuple(f"{side}_{name}" for side in ("source", "backup") for name in _STATE)
 """The columns of the ledger that name two objects in the state in which they were listed."""
 
-Row = dict[str, Any]
 Recalled = tuple[ObjectPair, Row]
 """A pair of this run and its row in the ledger."""
 

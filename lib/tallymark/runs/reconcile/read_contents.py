@@ -1,4 +1,4 @@
-"""The second task of `reconcile`, on the executors: gives the leftovers their content and their key.
+"""The task of `reconcile` before the last, on the executors: gives the leftovers their content and their key.
 
 The leftovers of a pair arrive together, in the order of their ordinals, so the content that did not travel is
 read again in one pass over just these objects.
@@ -7,9 +7,6 @@ read again in one pass over just these objects.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby
-from operator import itemgetter
-from typing import Any
 
 import pyarrow as pa
 
@@ -22,7 +19,7 @@ from tallymark.reconcile.window import Identity, Residue
 from tallymark.records.formats import Records
 from tallymark.runs.reconcile.arrow_rows import batches_of
 from tallymark.runs.reconcile.compare_objects import read_records
-from tallymark.runs.reconcile.shipping import ObjectPair, PackedTasks, Settings, unpack_task
+from tallymark.runs.reconcile.shipping import ObjectPair, PackedTasks, Row, Settings, by_pair
 
 _SCHEMA = arrow_schema(READ)
 
@@ -32,24 +29,21 @@ def read_contents(
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Returns the function for `mapInArrow` over `stages.LEFTOVERS`, sorted; it yields `stages.READ`."""
 
-    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        rows = (row for batch in batches for row in batch.to_pylist())
-        return batches_of(_read(settings, tasks, rows), _SCHEMA)
+    def run(arriving: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return batches_of(_read(settings, tasks, arriving), _SCHEMA)
 
     return run
 
 
-def _read(settings: Settings, tasks: PackedTasks, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for task, of_task in groupby(rows, key=itemgetter("task")):
-        pairs = {pair.number: pair for pair in unpack_task(tasks.value[task])}
-        for number, of_pair in groupby(of_task, key=itemgetter("pair")):
-            try:
-                yield from _read_pair(settings, pairs[number], of_pair)
-            except ObjectError as failure:
-                yield {"task": task, "pair": number, "error": str(failure)}
+def _read(settings: Settings, tasks: PackedTasks, arriving: Iterable[pa.RecordBatch]) -> Iterator[Row]:
+    for task, pair, rows in by_pair(arriving, tasks):
+        try:
+            yield from _read_pair(settings, pair, rows)
+        except ObjectError as failure:
+            yield {"task": task, "pair": pair.number, "error": str(failure)}
 
 
-def _read_pair(settings: Settings, pair: ObjectPair, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _read_pair(settings: Settings, pair: ObjectPair, rows: Iterable[Row]) -> Iterator[Row]:
     contents = {side: Contents(item, settings) for side, item in enumerate((pair.source, pair.backup)) if item}
     for row in rows:
         content = row["content"] if row["content"] is not None else contents[row["side"]].content(row["ordinal"])

@@ -9,7 +9,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +21,7 @@ from tallymark.reconcile.stages import CANONICAL, UNSETTLED, arrow_schema
 from tallymark.reconcile.window import HashedWindow, PairCounts, Residue
 from tallymark.runs.reconcile.arrow_rows import batches, counts_batch
 from tallymark.runs.reconcile.read_contents import Contents
-from tallymark.runs.reconcile.shipping import Broadcast, ObjectPair, PackedTasks, Settings, unpack_task
+from tallymark.runs.reconcile.shipping import Broadcast, ObjectPair, PackedTasks, Row, Settings, by_pair
 
 _UNSETTLED = arrow_schema(UNSETTLED)
 _CANONICAL = arrow_schema(CANONICAL)
@@ -68,14 +67,11 @@ def read_unsettled(
     """Returns the function for `mapInArrow` over `UNSETTLED`, sorted; it yields `CANONICAL`."""
 
     def run(arriving: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        rows = (row for batch in arriving for row in batch.to_pylist())
         all_counts = []
-        for task, of_task in groupby(rows, key=itemgetter("task")):
-            pairs = {pair.number: pair for pair in unpack_task(tasks.value[task])}
-            for number, of_pair in groupby(of_task, key=itemgetter("pair")):
-                reading = _Reading(pairs[number], settings)
-                yield from batches(task, pairs[number], reading.residue(of_pair), _CANONICAL, DigestRows(1))
-                all_counts.append(reading.told())
+        for task, pair, rows in by_pair(arriving, tasks):
+            reading = _Reading(pair, settings)
+            yield from batches(task, pair, reading.residue(rows), _CANONICAL, DigestRows(1))
+            all_counts.append(reading.told())
         yield counts_batch(all_counts, _CANONICAL)
 
     return run
@@ -92,7 +88,7 @@ class _Reading:
         self._rows = [0, 0]
         self._error: str | None = None
 
-    def residue(self, rows: Iterable[dict[str, Any]]) -> Iterator[Residue]:
+    def residue(self, rows: Iterable[Row]) -> Iterator[Residue]:
         """Yields the records as residue; never raises."""
         counted = self._counted(rows)
         items = (self._pair.source, self._pair.backup)
@@ -107,7 +103,7 @@ class _Reading:
             self._error = str(failure)
             deque(counted, 0)
 
-    def _counted(self, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def _counted(self, rows: Iterable[Row]) -> Iterator[Row]:
         for row in rows:
             self._rows[row["side"]] += row["count"]
             yield row

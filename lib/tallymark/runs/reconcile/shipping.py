@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import pickle
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import pyarrow as pa
 
 from tallymark.io.objects import ObjectStore
 from tallymark.io.stored import StoredObject
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from pyspark import SparkContext
 
 ObjectPair = Pair[StoredObject]
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -85,3 +90,16 @@ def unpack_task(packed: bytes) -> list[ObjectPair]:
     """Returns what `pack_task` packed."""
     pairs: list[ObjectPair] = pickle.loads(zlib.decompress(packed))  # noqa: S301 - from our own driver
     return pairs
+
+
+def by_pair(arriving: Iterable[pa.RecordBatch], tasks: PackedTasks) -> Iterator[tuple[int, ObjectPair, Iterator[Row]]]:
+    """Yields each pair with the number of its task and its rows, which are gone once the next pair is asked for.
+
+    Args:
+        arriving: rows sorted by the columns task and pair.
+    """
+    rows = (row for batch in arriving for row in batch.to_pylist())
+    for task, of_task in groupby(rows, key=itemgetter("task")):
+        pairs = {pair.number: pair for pair in unpack_task(tasks.value[task])}
+        for number, of_pair in groupby(of_task, key=itemgetter("pair")):
+            yield task, pairs[number], of_pair
