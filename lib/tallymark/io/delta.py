@@ -71,7 +71,7 @@ def clear_run(store: ObjectStore, folder: str, run_id: str) -> None:
     """Takes back the rows of the run where the table has any."""
     with suppress(TableNotFoundError):
         table = attempt(folder, lambda: open_table(store, folder))
-        if _parts(table, run_id):
+        if _parts(table, {run_id}):
             attempt(folder, lambda: table.delete(_of_run(run_id)))
 
 
@@ -101,25 +101,24 @@ def read_rows(
         yield from attempt(folder, lambda: table.to_pyarrow_table(columns=names, filters=filters)).to_batches()
 
 
-def read_runs(spark: SparkSession, store: ObjectStore, folder: str, run_ids: set[str], schema: str) -> DataFrame:
-    """Returns the rows of some runs; Spark is told their files, because to find them costs it seconds."""
-    files = [spark_uri(uri) for run_id in sorted(run_ids) for uri in run_files(store, folder, run_id)]
+def read_files(spark: SparkSession, folder: str, files: Sequence[str], schema: str) -> DataFrame:
+    """Returns the rows of the table that lie in ``files``, which `run_files` returned."""
     reader = spark.read.schema(schema).option("basePath", spark_uri(folder))
-    return reader.parquet(*(_GLOB.sub(r"\\\g<0>", file) for file in files))
+    return reader.parquet(*(_GLOB.sub(r"\\\g<0>", spark_uri(file)) for file in files))
 
 
-def run_files(store: ObjectStore, folder: str, run_id: str) -> list[str]:
-    """Returns the uris of the Parquet files that hold the run's rows, in the order in which Spark wrote them.
+def run_files(store: ObjectStore, folder: str, run_ids: set[str]) -> list[str]:
+    """Returns the uris of the Parquet files that hold the rows of the runs, of each in the order of Spark's writing.
 
     They lack the partition column. To ask Spark for the same costs it seconds.
     """
-    return [join(folder, path) for path in attempt(folder, lambda: _parts(open_table(store, folder), run_id))]
+    return [join(folder, path) for path in attempt(folder, lambda: _parts(open_table(store, folder), run_ids))]
 
 
 def fetch_run(store: ObjectStore, folder: str, run_id: str, target: Path) -> list[Path]:
     """Copies the Parquet files of the run's rows into a local folder."""
     copies = []
-    for number, uri in enumerate(run_files(store, folder, run_id)):
+    for number, uri in enumerate(run_files(store, folder, {run_id})):
         copies.append(target / f"{number:05}.parquet")
         store.get_file(uri, copies[-1])
     return copies
@@ -141,9 +140,9 @@ def table_uri(out: str, name: str) -> str:
     return join(out, f"delta/{name}")
 
 
-def _parts(table: DeltaTable, run_id: str) -> list[str]:
+def _parts(table: DeltaTable, run_ids: set[str]) -> list[str]:
     added = pa.table(table.get_add_actions(flatten=True)).select(["path", f"partition.{RUN_COLUMN}"])
-    return sorted(row["path"] for row in added.to_pylist() if row[f"partition.{RUN_COLUMN}"] == run_id)
+    return sorted(row["path"] for row in added.to_pylist() if row[f"partition.{RUN_COLUMN}"] in run_ids)
 
 
 def _of_run(run_id: str) -> str:

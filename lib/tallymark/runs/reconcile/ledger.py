@@ -65,12 +65,12 @@ class Ledger:
 
     def _repeat_mismatches(self, spark: SparkSession, earlier: str) -> None:
         table = self.run.table("mismatches")
-        parts = len(delta.run_files(self.store, table, earlier))
-        if parts:
+        files = delta.run_files(self.store, table, {earlier})
+        if files:
             now = {"run_id": self.run.run_id, "run_time": self.run.run_time_text}
-            rows = delta.read_runs(spark, self.store, table, {earlier}, ddl(MISMATCHES))
+            rows = delta.read_files(spark, table, files, ddl(MISMATCHES))
             rows = rows.selectExpr(*(f"'{now[name]}' AS {name}" if name in now else name for name in MISMATCHES))
-            delta.append_run(in_order(rows, MISMATCH_ORDER, parts), table)
+            delta.append_run(in_order(rows, MISMATCH_ORDER, len(files)), table)
 
     def recall(self, pairs: list[ObjectPair]) -> list[Recalled]:
         """Returns the pairs that are as they were, with what is remembered of them."""
@@ -126,7 +126,8 @@ class Ledger:
         ]
         wanted = spark.createDataFrame(numbers, "run_id string, old int, task int, pair int, lonely boolean")
         table = self.run.table("ledger_residue")
-        kept = delta.read_runs(spark, self.store, table, {row[0] for row in numbers}, ddl(LEDGER_RESIDUE))
+        files = delta.run_files(self.store, table, {row[0] for row in numbers})
+        kept = delta.read_files(spark, table, files, ddl(LEDGER_RESIDUE))
         return kept.withColumnRenamed("pair", "old").join(F.broadcast(wanted), ["run_id", "old"]).select(*RESIDUE)
 
     @property
