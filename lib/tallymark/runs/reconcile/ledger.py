@@ -40,6 +40,7 @@ class Ledger:
     store: ObjectStore
     run: Run
     settings: Settings
+    is_wanted: bool
 
     def repeat(self, spark: SparkSession, pairs: list[ObjectPair]) -> tuple[pa.Table, str] | None:
         """Takes over the results of an earlier run if nothing at all has changed since.
@@ -132,7 +133,7 @@ class Ledger:
 
     @property
     def _is_kept(self) -> bool:
-        return self.settings.ledger and not self.settings.full
+        return self.is_wanted and not self.settings.full
 
     @property
     def _place(self) -> Row:

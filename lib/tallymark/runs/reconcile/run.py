@@ -98,7 +98,7 @@ def reconcile(
         delta.clear_run(store, run.table("mismatches"), run.run_id)
 
     settings = _settings(config, store, pairs)
-    ledger = Ledger(store, run, settings)
+    ledger = Ledger(store, run, settings, config.ledger)
     files, fingerprint = ledger.repeat(spark, pairs) or _compare(spark, ledger, pairs, show_progress)
     delta.replace_run(store, run.table("files"), run.run_id, files)
     summary, reports = publish.publish(store, run, config, files, warnings, fingerprint, time.monotonic() - clock)
@@ -144,7 +144,6 @@ def _settings(config: ReconcileConfig, store: ObjectStore, pairs: list[ObjectPai
         full=config.proof == "full",
         key=key,
         mask=masked,
-        ledger=config.ledger,
         lonely_as_digests=lonely > _LONELY_BYTES,
         digest_parts=1 + size // _BYTES_A_PART,
     )

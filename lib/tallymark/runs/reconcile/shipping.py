@@ -41,7 +41,6 @@ class Settings:
     full: bool
     key: tuple[str, ...]
     mask: tuple[Path, ...]
-    ledger: bool
     lonely_as_digests: bool
     digest_parts: int
 
