@@ -1,6 +1,6 @@
 """Spark sessions: made new by a job, adopted from a notebook. The differences of the Spark lines live here only.
 
-Called by `tallymark.runs` and by the tests. What a user hands to `spark-submit` wins over the settings made here.
+Called by `jobs/` and by the tests. What a user hands to `spark-submit` wins over the settings made here.
 pyspark is imported when a session is asked for: the package itself works without it.
 """
 

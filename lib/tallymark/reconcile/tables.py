@@ -6,6 +6,8 @@ Types are written as Spark DDL, so that the driver, the executors and the tests 
 
 from __future__ import annotations
 
+from tallymark.reconcile.stages import RESIDUE
+
 _COUNTS: dict[str, str] = {
     "source_records": "bigint",
     "backup_records": "bigint",
@@ -106,14 +108,7 @@ LEDGER: dict[str, str] = {
 """One row a pair and state of its objects; it has ``open`` rows in `ledger_residue`, ``contents`` with content."""
 
 LEDGER_RESIDUE: dict[str, str] = {
-    "pair": "int",
-    "side": "int",
-    "hash": "binary",
-    "raw": "binary",
-    "count": "bigint",
-    "ordinal": "bigint",
-    "reason": "string",
-    "content": "binary",
+    **{name: kind for name, kind in RESIDUE.items() if name not in ("task", "lonely")},
     "run_id": "string",
 }
 """Records that nothing of their own pair met; found by ``run_id`` and ``pair`` of the row in `ledger`."""

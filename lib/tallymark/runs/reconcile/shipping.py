@@ -1,4 +1,4 @@
-"""Carries a plan to the executors: each task finds its own pairs and never unpacks those of others.
+"""Carries a plan to the executors: each task finds its own pairs, also for rows, and never unpacks those of others.
 
 The pairs of all tasks travel as one broadcast of packed bytes, because a list of hundreds of thousands of
 objects would otherwise be unpacked in each Python worker.
