@@ -8,12 +8,14 @@ for its first commit and for taking back the rows of a repeated run.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import TableNotFoundError
@@ -99,6 +101,22 @@ def read_rows(
         filters = [(name, "=", value) for name, value in equal.items()] or None
         names = None if columns is None else list(columns)
         yield from attempt(folder, lambda: table.to_pyarrow_table(columns=names, filters=filters)).to_batches()
+
+
+def sum_run(store: ObjectStore, folder: str, run_id: str, summed: str, by: str) -> dict[str, int] | None:
+    """Returns the sums of one column of the run's rows by another one, in bounded memory; None without the table."""
+
+    def add_up() -> dict[str, int]:
+        sums = Counter[str]()
+        rows = open_table(store, folder).to_pyarrow_dataset()
+        for batch in rows.to_batches(columns=[by, summed], filter=pc.field(RUN_COLUMN) == run_id):
+            for row in pa.table(batch).group_by(by).aggregate([(summed, "sum")]).to_pylist():
+                sums[row[by]] += row[f"{summed}_sum"]
+        return dict(sums)
+
+    with suppress(TableNotFoundError):
+        return attempt(folder, add_up)
+    return None
 
 
 def read_files(spark: SparkSession, folder: str, files: Sequence[str], schema: str) -> DataFrame:

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from tallymark.io import delta
 from tallymark.io.objects import ObjectStore
 from tallymark.io.stored import shown
+from tallymark.reconcile.changes import BACKUP_ONLY, CHANGED, SOURCE_ONLY
 from tallymark.reconcile.counts import OF_PAIR, Counts
 from tallymark.reconcile.file_rows import MISMATCH_ORDER, in_order
 from tallymark.reconcile.ledger import REMEMBERED, is_trusted, ledger_row, settings_of
@@ -24,6 +25,9 @@ from tallymark.runs.reconcile.shipping import ObjectPair, Row, Settings, Shipped
 
 _MOST_RESIDUE = 2_000_000
 """More rows than this are not worth keeping: their pairs are read again."""
+
+_TOLD = {CHANGED: "mismatched_records", SOURCE_ONLY: "missing_in_backup", BACKUP_ONLY: "missing_in_source"}
+"""Where the row of a run in `runs` tells how many records its rows in `mismatches` hold, by their ``bucket_type``."""
 
 _STATE = ("uri", "size", "modified_ns", "inode", "etag")
 IDENTITY = tuple(f"{side}_{name}" for side in ("source", "backup") for name in _STATE)
@@ -54,15 +58,23 @@ class Ledger:
         finished = [row for batch in alike for row in batch.to_pylist() if row["verdict"] is not None]
         if not finished:
             return None
-        earlier = max(finished, key=lambda row: row["run_time"])["run_id"]
-        batches = list(delta.read_rows(self.store, self.run.table("files"), {"run_id": earlier}))
-        rows = [row for batch in batches for row in batch.to_pylist()]
-        if len(rows) != len(pairs):  # somebody has tidied up
+        earlier = max(finished, key=lambda row: row["run_time"])
+        rows = [
+            row
+            for batch in delta.read_rows(self.store, self.run.table("files"), {"run_id": earlier["run_id"]})
+            for row in batch.to_pylist()
+        ]
+        if len(rows) != len(pairs) or not self._has_its_mismatches(earlier):  # somebody has tidied up
             return None
         now = {"run_id": self.run.run_id, "run_time": self.run.run_time_text, "proof": REMEMBERED}
         sorted_rows = sorted((row | now for row in rows), key=lambda row: str(row["file_path"]))
-        self._repeat_mismatches(spark, earlier)
+        self._repeat_mismatches(spark, earlier["run_id"])
         return pa.Table.from_pylist(sorted_rows, arrow_schema(FILES)), fingerprint
+
+    def _has_its_mismatches(self, earlier: Row) -> bool:
+        found = delta.sum_run(self.store, self.run.table("mismatches"), earlier["run_id"], "count", by="bucket_type")
+        told = {name: earlier[column] for name, column in _TOLD.items() if earlier[column]}
+        return found == told
 
     def _repeat_mismatches(self, spark: SparkSession, earlier: str) -> None:
         table = self.run.table("mismatches")
