@@ -16,6 +16,20 @@ from conftest import FOREIGN, ROOT, Submit
 FIRST = "_delta_log/00000000000000000000.json"
 LINES = [b'{"id":%d,"site":"north","speed":%d.5,"ok":true}\n' % (n, n) for n in range(1_000)]
 
+# The job, which first tells from where executors import the package.
+SHIPPED = """
+import os, runpy
+from tallymark.io.session import spark_session
+
+def imported(_):
+    import tallymark.errors
+    return tallymark.errors.__file__
+
+context = spark_session("shipped").sparkContext
+print(context.master, *context.parallelize([0], 1).map(imported).collect(), flush=True)
+runpy.run_path(os.environ["REAL_JOB"], run_name="__main__")
+"""
+
 
 @pytest.fixture
 def conf(tmp_path: Path) -> Path:
@@ -35,25 +49,48 @@ def rows(spark: SparkSession, out: Path, table: str) -> list[Row]:
     return spark.read.format("delta").load(str(out / "delta" / table)).collect()
 
 
-def test_a_run_from_its_conf_file_to_its_exit_code_twice(submit: Submit, conf: Path, spark: SparkSession) -> None:
-    ended = [submit("reconcile", "--conf", str(conf)) for _ in range(2)]
-    out = conf.parent / "out"
-
-    assert [run.code for run in ended] == [1, 1]
-    assert ended[1].out.startswith("DIFFERENT: 99.80 % of 1,000 records match")
-    assert "source 1,000 = matched 998 + changed 1 + moved out 0 + missing in backup 1" in ended[1].out
-    assert "Traceback" not in ended[1].err
-    assert [len(rows(spark, out, table)) for table in ("runs", "files", "mismatches")] == [1, 2, 2]
-    assert len((out / "detailed_report.csv").read_text().splitlines()) == 3
-    assert (out / "runs/month/repair/copy_again.txt").read_text() == "day/second.json\n"
-
-
-@pytest.mark.parametrize("seen", [f"delta/runs/{FIRST}", f"delta/mismatches/{FIRST}", "detailed_report.csv"])
-def test_a_killed_run_is_visible_as_incomplete_and_a_second_one_finishes_it(
-    submit: Submit, conf: Path, spark: SparkSession, seen: str
+def test_a_run_that_is_killed_again_and_again_is_finished_and_then_repeated(
+    submit: Submit, conf: Path, spark: SparkSession
 ) -> None:
-    """kill -9 after the first commit, after the rows, and between the reports and the last commit."""
+    """kill -9 after the first commit, after the rows, and between the reports and the last commit.
+
+    Each start meets what the one before has left, the last one a finished run of its own name.
+    """
     out = conf.parent / "out"
+
+    kill_once_seen(out / "delta/runs" / FIRST, conf)
+    assert states(spark, out) == [("month", "INCOMPLETE", None)]
+    assert not (out / "delta/mismatches").exists()
+
+    kill_once_seen(out / "delta/mismatches" / FIRST, conf)
+    assert states(spark, out) == [("month", "INCOMPLETE", None)]
+    assert len(rows(spark, out, "mismatches")) == 2
+
+    kill_once_seen(out / "detailed_report.csv", conf)
+    assert states(spark, out) == [("month", "INCOMPLETE", None)]
+    assert [len(rows(spark, out, table)) for table in ("files", "mismatches")] == [2, 2]
+
+    for _ in ("finished", "repeated"):
+        ended = submit("reconcile", "--conf", str(conf))
+
+        assert ended.code == 1
+        assert ended.out.startswith("DIFFERENT: 99.80 % of 1,000 records match")
+        assert "source 1,000 = matched 998 + changed 1 + moved out 0 + missing in backup 1" in ended.out
+        assert "Traceback" not in ended.err
+        assert states(spark, out) == [("month", "COMPLETE", 1_000)]
+        assert [len(rows(spark, out, table)) for table in ("files", "mismatches")] == [2, 2]
+        assert len((out / "detailed_report.csv").read_text().splitlines()) == 3
+        assert len((out / "detailed_report_detailed.csv").read_text().splitlines()) == 3
+        assert (out / "runs/month/repair/copy_again.txt").read_text() == "day/second.json\n"
+
+
+def states(spark: SparkSession, out: Path) -> list[tuple[str, str, int | None]]:
+    return [(row.run_id, row.status, row.source_records) for row in rows(spark, out, "runs")]
+
+
+def kill_once_seen(seen: Path, conf: Path) -> None:
+    """Starts the job and kills all of its processes as soon as the file is there."""
+    assert not seen.exists()
     environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     with subprocess.Popen(
         [str(ROOT / "spark-submit.sh"), "reconcile", "--conf", str(conf)],
@@ -64,18 +101,10 @@ def test_a_killed_run_is_visible_as_incomplete_and_a_second_one_finishes_it(
         start_new_session=True,
     ) as started:
         end = time.monotonic() + 120
-        while not (out / seen).exists() and started.poll() is None and time.monotonic() < end:
+        while not seen.exists() and started.poll() is None and time.monotonic() < end:
             time.sleep(0.005)
         os.killpg(started.pid, signal.SIGKILL)
-    (died,) = rows(spark, out, "runs")
-    again = submit("reconcile", "--conf", str(conf))
-
     assert started.returncode == -signal.SIGKILL
-    assert (died.run_id, died.status, died.source_records) == ("month", "INCOMPLETE", None)
-    assert again.code == 1
-    assert [len(rows(spark, out, table)) for table in ("runs", "files", "mismatches")] == [1, 2, 2]
-    assert len((out / "detailed_report.csv").read_text().splitlines()) == 3
-    assert len((out / "detailed_report_detailed.csv").read_text().splitlines()) == 3
 
 
 def test_a_wrong_option_ends_with_2_before_spark_starts(submit: Submit, conf: Path) -> None:
@@ -86,11 +115,19 @@ def test_a_wrong_option_ends_with_2_before_spark_starts(submit: Submit, conf: Pa
     assert "Traceback" not in ended.err
 
 
-def test_the_job_runs_on_a_cluster_that_does_not_know_the_package(
-    submit: Submit, conf: Path, standalone_cluster: str, spark: SparkSession
+def test_the_job_runs_on_a_cluster_that_knows_the_package_from_the_zip_alone(
+    submit: Submit, conf: Path, standalone_cluster: str, spark: SparkSession, tmp_path: Path
 ) -> None:
-    ended = submit("--master", standalone_cluster, "reconcile", "--conf", str(conf))
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs/reconcile.py").write_text(SHIPPED)
+    ended = submit(
+        "--master", standalone_cluster, "reconcile", "--conf", str(conf),
+        TALLYMARK_JOBS=str(tmp_path / "jobs"), REAL_JOB=str(ROOT / "jobs/reconcile.py"),
+    )  # fmt: skip
 
     assert ended.code == 1, ended.err
-    assert ended.out.startswith("DIFFERENT: 99.80 % of 1,000 records match")
+    where, _, told = ended.out.partition("\n")
+    assert where.startswith(standalone_cluster)
+    assert where.endswith("/tallymark.zip/tallymark/errors.py")
+    assert told.startswith("DIFFERENT: 99.80 % of 1,000 records match")
     assert len(rows(spark, conf.parent / "out", "files")) == 2

@@ -224,15 +224,3 @@ def test_ctrl_c_in_the_middle_of_a_spark_call_lets_the_job_end_in_order(submit: 
 
     assert (process.returncode, out) == (130, "in order\n"), err
     assert "Traceback" not in err
-
-
-def test_executors_of_a_real_cluster_import_the_package_from_the_zip(
-    submit: Submit, jobs: Path, tmp_path: Path, standalone_cluster: str
-) -> None:
-    done = submit("--master", standalone_cluster, "shipped", str(tmp_path / "table"), TALLYMARK_JOBS=str(jobs))
-
-    assert done.code == 1, done.err
-    where, rows = done.out.splitlines()
-    assert where.startswith(standalone_cluster)
-    assert where.endswith("/tallymark.zip/tallymark/errors.py")
-    assert rows == "3 rows"

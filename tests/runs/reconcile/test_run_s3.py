@@ -37,16 +37,30 @@ def put_both(bucket: Bucket, key: str, content: bytes) -> None:
     bucket.put(f"backup/{key}", content)
 
 
+def put_in_parts(bucket: Bucket, key: str, content: bytes) -> None:
+    upload = bucket.client.create_multipart_upload(Bucket=bucket.name, Key=key)
+    part = {"Bucket": bucket.name, "Key": key, "UploadId": upload["UploadId"]}
+    etag = bucket.client.upload_part(PartNumber=1, Body=content, **part)["ETag"]
+    bucket.client.complete_multipart_upload(MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": etag}]}, **part)
+
+
+def contents(result: ReconcileResult) -> list[list[Any]]:
+    return [frame.drop("run_id", "run_time", "proof").collect() for frame in (result.files, result.mismatches)]
+
+
 def errors(result: ReconcileResult) -> dict[str, str]:
     return {row.file_path: row.error.split(" on ")[0] for row in result.files.where("error IS NOT NULL").collect()}
 
 
-def test_source_backup_and_output_on_s3(spark: SparkSession, bucket: Bucket) -> None:
+def test_source_backup_output_and_ledger_on_s3(spark: SparkSession, bucket: Bucket) -> None:
+    """The second run knows the pairs whose ETags are the MD5; that of an upload in parts is none."""
     put_both(bucket, "a b+c%20d.json", ONE + TWO)
+    for side, content in (("source", ONE), ("backup", ONE + TWO)):
+        bucket.put(f"{side}/plain.json", content)
+        put_in_parts(bucket, f"{side}/parts.json", content)
     bucket.put("source/2026/x.json.gz", gzip.compress(ONE))
     bucket.put("backup/2026/x.json", b"")
-    for _ in range(2):
-        result = reconciled(spark, bucket, ledger=False)
+    first, result = (reconciled(spark, bucket) for _ in range(2))
     body = bucket.client.get_object(Bucket=bucket.name, Key="out/detailed_report.csv")["Body"].read().decode()
     rows = list(csv.DictReader(io.StringIO(body)))
 
@@ -54,11 +68,22 @@ def test_source_backup_and_output_on_s3(spark: SparkSession, bucket: Bucket) -> 
     assert [(row["file_path"], row["match_rate"]) for row in rows] == [
         ("2026/x.json.gz", "0"),
         ("a b+c%20d.json", "100"),
+        ("parts.json", "50"),
+        ("plain.json", "50"),
     ] * 2
-    assert {row.file_path: row.proof for row in result.files.collect()} == {
-        "2026/x.json.gz": "compare",
-        "a b+c%20d.json": "identical",
-    }
+    assert [(row.file_path, row.proof) for row in first.files.orderBy("file_path").collect()] == [
+        ("2026/x.json.gz", "compare"),
+        ("a b+c%20d.json", "identical"),
+        ("parts.json", "compare"),
+        ("plain.json", "compare"),
+    ]
+    assert [(row.file_path, row.proof) for row in result.files.orderBy("file_path").collect()] == [
+        ("2026/x.json.gz", "remembered"),
+        ("a b+c%20d.json", "remembered"),
+        ("parts.json", "compare"),
+        ("plain.json", "remembered"),
+    ]
+    assert contents(result) == contents(first)
     runs = spark.read.format("delta").load(f"{bucket.uri}/out/delta/runs")
     assert [row.status for row in runs.collect()] == ["COMPLETE"] * 2
     assert bucket.paths(f"out/runs/{result.summary.run_id}/repair/copy_again.txt") == ["copy_again.txt"]
@@ -79,10 +104,7 @@ def test_equal_checksums_need_only_one_side(
 def test_checksums_of_parts_prove_nothing(spark: SparkSession, bucket: Bucket, tmp_path: Any) -> None:
     """C19: the ETag of a multipart upload depends on the size of the parts."""
     bucket.put("source/a.json", ONE)
-    upload = bucket.client.create_multipart_upload(Bucket=bucket.name, Key="backup/a.json")
-    part = {"Bucket": bucket.name, "Key": "backup/a.json", "UploadId": upload["UploadId"]}
-    etag = bucket.client.upload_part(PartNumber=1, Body=ONE, **part)["ETag"]
-    bucket.client.complete_multipart_upload(MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": etag}]}, **part)
+    put_in_parts(bucket, "backup/a.json", ONE)
     result = reconciled(spark, bucket, tmp_path)
 
     assert (result.verdict, [row.proof for row in result.files.collect()]) == (Verdict.MATCH, ["compare"])
