@@ -31,9 +31,9 @@ def json_of(text: bytes, format: str = "auto") -> list[str]:
     return [records.to_json(record).decode() for block in records.blocks for record in block.records]
 
 
-def failure(text: bytes, format: str = "auto", name: str = "x.json") -> str:
+def failure(text: bytes, format: str = "auto", name: str = "x.json", piece: int = 1 << 20) -> str:
     with pytest.raises(ObjectError) as caught:
-        records_of(text, format, name)
+        records_of(text, format, name, piece)
     return caught.value.reason
 
 
@@ -150,9 +150,9 @@ def test_a_record_beyond_the_limit_is_an_error(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(f"tallymark.records.{module}.RECORD_LIMIT", 1 << 18)
     long = b"x" * (1 << 20)
 
-    assert failure(b'{"a":"' + long + b'"}', "jsonl") == "RECORD_TOO_LARGE"
-    assert failure(b'[{"a":"' + long + b'"}]', "array") == "RECORD_TOO_LARGE"
-    assert failure(b'id\n"' + long + b'"\n', "csv") == "RECORD_TOO_LARGE"
+    assert failure(b'{"a":"' + long + b'"}', "jsonl", piece=1 << 18) == "RECORD_TOO_LARGE"
+    assert failure(b'[{"a":"' + long + b'"}]', "array", piece=1 << 18) == "RECORD_TOO_LARGE"
+    assert failure(b'id\n"' + long + b'"\n', "csv", piece=1 << 18) == "RECORD_TOO_LARGE"
 
 
 def test_csv_types_are_never_guessed() -> None:
