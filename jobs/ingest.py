@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from rich.console import Console
@@ -9,6 +10,7 @@ from rich.table import Table
 
 from tallymark.command_line import parse
 from tallymark.config.ingest import IngestConfig
+from tallymark.runs.ingest.begun import begin
 from tallymark.runs.ingest.sizes import report_sizes
 from tallymark.runs.job import exit_code_of, log_to_stderr, read_text
 from tallymark.runs.schedule import repeat
@@ -25,6 +27,7 @@ def _run(argv: list[str]) -> int:
     log_to_stderr(config.log_level)
     if config.sizes:
         return _print_sizes(config)
+    begin(config, os.environ)  # what is wrong is said now; each run of a schedule begins anew
     # Spark is imported only now, so that help and wrong options answer at once.
     from tallymark.io.session import spark_session
     from tallymark.runs.ingest.run import ingest

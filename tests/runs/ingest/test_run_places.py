@@ -23,6 +23,7 @@ from tallymark.ingest.tables import LOGS, PARTITION
 from tallymark.io.delta_commit import Table
 from tallymark.io.lock import check_fence, hold_lock
 from tallymark.io.objects import ObjectStore
+from tallymark.runs.ingest.result import IngestResult
 from tallymark.runs.ingest.run import ingest
 
 KEY = Fernet.generate_key().decode()
@@ -47,15 +48,14 @@ def item(number: int, hour: str = "10") -> bytes:
 
 def test_windows_of_an_api_follow_each_other_and_miss_nothing(api: str, spark: SparkSession, tmp_path: Path) -> None:
     """T1, T4, T25: the watermark goes on, the overlap brings what is late, what comes twice is a duplicate."""
-    options: dict[str, object] = {
-        "api": f"{api}/page?from={{from}}&to={{to}}",
-        "pagination": "page",
-        "out": str(tmp_path),
-        "overlap": 30,
-    }
-    first = ingest(spark, **options, since="2026-10-01T06:00:00Z", until="2026-10-01T07:00:00Z")
-    second = ingest(spark, **options, until="2026-10-01T08:00:00Z")
-    empty = ingest(spark, **options, since="2026-10-01T07:59:59Z", until="2026-10-01T08:00:00Z")
+    options: dict[str, Any] = {"pagination": "page", "out": str(tmp_path), "overlap": 30}
+
+    def run(**window: Any) -> IngestResult:
+        return ingest(spark, api=f"{api}/page?from={{from}}&to={{to}}", **options, **window)
+
+    first = run(since="2026-10-01T06:00:00Z", until="2026-10-01T07:00:00Z")
+    second = run(until="2026-10-01T08:00:00Z")
+    empty = run(since="2026-10-01T07:59:59Z", until="2026-10-01T08:00:00Z")
     truth = requests.get(f"{api[:-5]}/truth?from=2026-10-01T06:00:00Z&to=2026-10-01T08:00:00Z", timeout=60).json()
 
     assert [result.watermark for result in (first, second, empty)] == [

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 
 from tallymark.config.ingest import IngestConfig
 from tallymark.ingest.compact import Dictionary
-from tallymark.ingest.tokens import Keys
-from tallymark.io.objects import ObjectStore, join
+from tallymark.ingest.tokens import Keys, read_keys
+from tallymark.io.objects import ObjectStore, join, normalise_uri
+from tallymark.io.secrets import read_secret
 
 
 @dataclass(frozen=True)
@@ -42,3 +45,17 @@ class Run:
 
     def table(self, name: str) -> str:
         return join(self.out, f"delta/{name}")
+
+
+def begin(config: IngestConfig, environ: Mapping[str, str]) -> Run:
+    """Return a new run; raise ConfigError where a key, a number or the place is wrong. Nothing is read but the keys."""
+    started = datetime.now(timezone.utc)
+    return Run(
+        run_id=config.run_id or f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}",
+        started=started,
+        out=normalise_uri(config.out),
+        config=config,
+        store=ObjectStore.from_environment(environ),
+        keys=read_keys(read_secret(config.keys_from, environ)),
+        dictionary=Dictionary(config.methods, config.urls),
+    )

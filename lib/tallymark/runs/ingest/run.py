@@ -9,21 +9,15 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
-from datetime import datetime, timezone
 
 from pyspark.sql import SparkSession
 
 from tallymark.config.ingest import IngestConfig
 from tallymark.config.loading import load
 from tallymark.errors import EXIT_DIFFERENT, EXIT_INCOMPLETE, EXIT_MATCH
-from tallymark.ingest.compact import Dictionary
 from tallymark.ingest.tables import COMPLETE, INCOMPLETE, REFUSED
-from tallymark.ingest.tokens import read_keys
 from tallymark.io.lock import HeldLock, hold_lock
-from tallymark.io.objects import ObjectStore, normalise_uri
-from tallymark.io.secrets import read_secret
-from tallymark.runs.ingest.begun import Run
+from tallymark.runs.ingest.begun import Run, begin
 from tallymark.runs.ingest.description import check_dictionary, describe
 from tallymark.runs.ingest.distributed import Stages
 from tallymark.runs.ingest.inbox import Inbox
@@ -43,13 +37,8 @@ def ingest(spark: SparkSession, config: IngestConfig | None = None, **options: o
         IncompleteError: the API or a store could not be used. What was committed is published by the next run.
     """
     config = config if config is not None else load(IngestConfig, None, options)
-    store = ObjectStore.from_environment(os.environ)
-    keys = read_keys(read_secret(config.keys_from, os.environ))
-    dictionary = Dictionary(config.methods, config.urls)
-    now = datetime.now(timezone.utc)
-    run_id = config.run_id or f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
-    run = Run(run_id, now, normalise_uri(config.out), config, store, keys, dictionary)
-    with hold_lock(store, run.out, run_id, config.lock_seconds) as lock:
+    run = begin(config, os.environ)
+    with hold_lock(run.store, run.out, run.run_id, config.lock_seconds) as lock:
         return _ingest(spark, run, lock)
 
 
