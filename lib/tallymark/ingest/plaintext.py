@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Iterator
 from typing import TypeAlias
 
 import orjson
@@ -26,16 +27,22 @@ LARGEST = 1 << 20
 DEEPEST = 64
 
 _REASONS = {"INVALID_UTF8": "not_utf8", "DUPLICATE_KEY": "duplicate_key", "TOO_DEEP": "too_deep"}
+_MINUS_ZERO = re.compile(rb":\s*-0")
+# An escape that Python does not know would only warn, each version in another way.
 _PYTHON = re.compile(
     r"""\s+
-      | (?P<text> '(?:[^'\\\n]|\\.)*' | "(?:[^"\\\n]|\\.)*" )
+      | (?P<text> '(?:[^'\\\n]|\\[\\'"abfnrtvxuUN])*' | "(?:[^"\\\n]|\\[\\'"abfnrtvxuUN])*" )
       | (?P<number> -?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)? (?![\w.]) )
       | (?P<word> (?:True|False|None)\b )
-      | ,\s*(?=[])}])
-      | (?P<mark> [][(){}:,] )""",
+      | (?P<comma> , )
+      | (?P<empty> \(\s*\) )
+      | (?P<open> [\[({] )
+      | (?P<close> [\])}] )
+      | (?P<colon> : )""",
     re.VERBOSE | re.DOTALL,
 )
 _WORDS = {"True": "true", "False": "false", "None": "null", "(": "[", ")": "]"}
+_CLOSES = {"]": ("[", "[,"), ")": ("(,",), "}": ("{", "{,")}
 
 
 def read_fields(plain: bytes) -> dict[str, Value]:
@@ -74,7 +81,7 @@ def _quick(text: bytes) -> dict[str, Value] | None:
     for name, value in found.items():
         if type(value) is str:
             texts += 1
-        elif type(value) is int:
+        elif type(value) is int and (value or not _MINUS_ZERO.search(text)):
             found[name] = str(value).encode("ascii")
         else:
             return None
@@ -86,32 +93,52 @@ def _tree(plain: bytes) -> Node:
     try:
         return parse(plain, lexical_numbers=True)
     except InvalidRecord as invalid:
-        translated = _as_json(plain) if invalid.reason == "INVALID_JSON" else None
-        if translated is None:
+        if invalid.reason != "INVALID_JSON":
             raise
-        return parse(translated, lexical_numbers=True)
+    return parse(_as_json(plain.decode("utf-8")), lexical_numbers=True)
 
 
-def _as_json(plain: bytes) -> bytes | None:
-    """Return a Python literal as JSON text; None if it holds anything but texts, numbers, True, False, None and these
-    in lists, tuples and dictionaries. A tuple becomes a list.
+def _as_json(source: str) -> bytes:
+    """Return a Python literal as JSON text; a tuple becomes a list.
+
+    Raises:
+        InvalidRecord: it holds anything but texts, numbers, True, False, None, and these in lists, tuples, dictionaries.
     """
-    source, at, parts = plain.decode("utf-8"), 0, []
+    parts, opened = [""], [""]  # the brackets that are open, with a comma where one came: (1) is no tuple
+    for kind, text in _tokens(source):
+        if kind == "comma":
+            if parts[-1] in "[{,:":
+                raise InvalidRecord("INVALID_JSON")
+            opened[-1] = opened[-1][:1] + ","
+        elif kind == "open":
+            opened.append(text)
+        elif kind == "close":
+            if opened.pop() not in _CLOSES[text]:
+                raise InvalidRecord("INVALID_JSON")
+            if parts[-1] == ",":  # Python allows one there
+                parts.pop()
+        parts.append(_WORDS.get(text, text))
+    # A blank between tokens: two texts side by side, which Python joins, must stay invalid.
+    return " ".join(parts).encode("utf-8")
+
+
+def _tokens(source: str) -> Iterator[tuple[str, str]]:
+    """Yield kind and text of each token, a text in the spelling of JSON."""
+    at = 0
     while at < len(source):
         token = _PYTHON.match(source, at)
         if token is None:
-            return None
+            raise InvalidRecord("INVALID_JSON")
         at = token.end()
-        kind, text = token.lastgroup, token[0]
-        if kind == "text":
+        if token.lastgroup == "text":
             try:
-                parts.append(json.dumps(ast.literal_eval(text)))
+                yield "text", json.dumps(ast.literal_eval(token[0]))
             except (ValueError, SyntaxError):
-                return None
-        elif kind is not None:  # else white space, or a comma before a closing bracket
-            parts.append(_WORDS.get(text, text))
-    # A blank between tokens: two texts side by side, which Python joins, must stay invalid.
-    return " ".join(parts).encode("utf-8")
+                raise InvalidRecord("INVALID_JSON") from None
+        elif token.lastgroup == "empty":
+            yield "empty", "[]"
+        elif token.lastgroup:  # else white space
+            yield token.lastgroup, token[0]
 
 
 def _is_deep(tree: Node) -> bool:
