@@ -16,13 +16,13 @@ _COLUMNS = {
     "extra": _MAP,
     "not_text": _MAP,
 }
-_HOUR = {"hour": ("integer", "00,23", "digits", "2")}
+_HOUR = {"hour": ("integer", "0,23", "digits", "2")}
 _PARTITIONS = {
     "hive": {"dt": ("date", "2000-01-01,NOW+1DAYS", "format", "yyyy-MM-dd"), **_HOUR},
     "folders": {
         "year": ("integer", "2000,2099", "digits", "4"),
-        "month": ("integer", "01,12", "digits", "2"),
-        "day": ("integer", "01,31", "digits", "2"),
+        "month": ("integer", "1,12", "digits", "2"),
+        "day": ("integer", "1,31", "digits", "2"),
         **_HOUR,
     },
 }
