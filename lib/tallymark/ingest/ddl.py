@@ -32,6 +32,7 @@ _TEMPLATES = {"hive": "dt=${dt}/hour=${hour}", "folders": "data/${year}_y/${mont
 def athena_ddl(location: str, layout: str) -> str:
     """Return CREATE EXTERNAL TABLE for Athena and Glue; ``location`` is the folder of the published objects."""
     types = {_TEXT: "string", _MAP: "map<string,string>"}
+    location = location.replace("'", r"\'")
     partitions = _PARTITIONS[layout]
     projection = [
         line
@@ -63,6 +64,7 @@ def athena_ddl(location: str, layout: str) -> str:
 def trino_ddl(location: str, layout: str) -> str:
     """Return CREATE TABLE for the Hive connector of Trino; ``location`` as in `athena_ddl`."""
     types = {_TEXT: "varchar", _MAP: "map(varchar, varchar)"}
+    location = location.replace("'", "''")
     columns = [f"  {name.lower()} {types[kind]}" for name, kind in _COLUMNS.items()]
     for name, (kind, values, detail, value) in _PARTITIONS[layout].items():
         first, last = (f"'{end}'" for end in values.split(","))
