@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -16,9 +18,10 @@ _ISO_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?Z")
 
 
 def _utc(value: str) -> str:
-    if not _ISO_UTC.fullmatch(value):
-        raise ValueError("a moment is written in UTC, such as 2026-03-17T14:00:00Z")
-    return value
+    with suppress(ValueError):
+        if _ISO_UTC.fullmatch(value) and datetime.fromisoformat(value[:-1]):
+            return value
+    raise ValueError("a moment is written in UTC, such as 2026-03-17T14:00:00Z")
 
 
 Numbers = Annotated[Mapping[str, Count], Structure]

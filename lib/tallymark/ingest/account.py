@@ -53,7 +53,7 @@ def add_up(merged: Iterable[Mapping[str, Any]]) -> Account:
     """Return the account of what the tasks have counted, rows of `MERGED`.
 
     Raises:
-        AccountingError: what was decoded is not what was merged, or an hour does not add up.
+        AccountingError: what was decoded is not what was merged, or an hour does not add up or came twice.
     """
     extracted = 0
     reasons: Counter[str] = Counter()
@@ -66,6 +66,8 @@ def add_up(merged: Iterable[Mapping[str, Any]]) -> Account:
             errors += (tuple(error) for error in note["errors"])
         elif row["place"] == QUARANTINE_PLACE:
             reasons.update(note)
+        elif row["place"] in hours:
+            raise AccountingError(f"{row['place']} was merged twice; nothing was committed, please report this")
         else:
             hours[row["place"]] = HourAccount(row["came"], row["rows"], row["duplicates"], row["conflicts"])
     account = Account(

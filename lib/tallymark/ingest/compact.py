@@ -85,12 +85,22 @@ def expand(line: bytes | str, dictionary: Dictionary | None) -> dict[str, Any]:
     Args:
         dictionary: the one it was published with, see `published/_dictionary.json`; None for a plain line.
     """
+    record: dict[str, Any] = json.loads(expand_text(line, dictionary))
+    return record
+
+
+def expand_text(line: bytes | str, dictionary: Dictionary | None) -> str:
+    """Return the same as JSON text, which holds every number as it was written, however long.
+
+    Raises:
+        ConfigError: the dictionary lacks a number; it is not the one that the line was published with.
+    """
     found: dict[str, Any] = json.loads(line)
-    extra = found.pop("extra", {})
-    not_text = found.pop("not_text", {})
+    texts: dict[str, str] = found.pop("extra", {}) | found.pop("not_text", {})
     if dictionary is not None:
         found = {name: _expanded(name, value, dictionary) for name, value in found.items()}
-    return found | {name: json.loads(text) for name, text in (extra | not_text).items()}
+    texts = {name: json.dumps(value) for name, value in found.items()} | texts
+    return "{" + ", ".join(f"{json.dumps(name)}: {text}" for name, text in texts.items()) + "}"
 
 
 def _line(found: dict[str, Any], row: Row) -> bytes:
@@ -114,7 +124,10 @@ def _expanded(name: str, value: Any, dictionary: Dictionary) -> Any:
         return f"20{year}-{month}-{day}T{hour}:{minute}:{second}.{value[12:]}"
     if name in ("method", "url") and isinstance(value, int):
         numbers = dictionary.methods if name == "method" else dictionary.urls
-        return next(known for known, number in numbers.items() if number == value)
+        for known, number in numbers.items():
+            if number == value:
+                return known
+        raise ConfigError(f"{name}: the dictionary has no number {value}; give the one beside the published objects")
     return value
 
 

@@ -16,13 +16,13 @@ _COLUMNS = {
     "extra": _MAP,
     "not_text": _MAP,
 }
-_HOUR = {"hour": ("integer", "00,23", "digits", "2")}
+_HOUR = {"hour": ("integer", "0,23", "digits", "2")}
 _PARTITIONS = {
     "hive": {"dt": ("date", "2000-01-01,NOW+1DAYS", "format", "yyyy-MM-dd"), **_HOUR},
     "folders": {
         "year": ("integer", "2000,2099", "digits", "4"),
-        "month": ("integer", "01,12", "digits", "2"),
-        "day": ("integer", "01,31", "digits", "2"),
+        "month": ("integer", "1,12", "digits", "2"),
+        "day": ("integer", "1,31", "digits", "2"),
         **_HOUR,
     },
 }
@@ -32,6 +32,7 @@ _TEMPLATES = {"hive": "dt=${dt}/hour=${hour}", "folders": "data/${year}_y/${mont
 def athena_ddl(location: str, layout: str) -> str:
     """Return CREATE EXTERNAL TABLE for Athena and Glue; ``location`` is the folder of the published objects."""
     types = {_TEXT: "string", _MAP: "map<string,string>"}
+    location = location.replace("'", r"\'")
     partitions = _PARTITIONS[layout]
     projection = [
         line
@@ -63,6 +64,7 @@ def athena_ddl(location: str, layout: str) -> str:
 def trino_ddl(location: str, layout: str) -> str:
     """Return CREATE TABLE for the Hive connector of Trino; ``location`` as in `athena_ddl`."""
     types = {_TEXT: "varchar", _MAP: "map(varchar, varchar)"}
+    location = location.replace("'", "''")
     columns = [f"  {name.lower()} {types[kind]}" for name, kind in _COLUMNS.items()]
     for name, (kind, values, detail, value) in _PARTITIONS[layout].items():
         first, last = (f"'{end}'" for end in values.split(","))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_DOWN, Context, Decimal, InvalidOperation
 
 from tallymark.ingest.tables import Rejected
 
@@ -16,8 +16,9 @@ _FIRST = 946_684_800_000_000  # 2000-01-01, in microseconds
 _END = 4_102_444_800_000_000  # 2100-01-01
 _MILLISECONDS_FROM = 100_000_000_000
 """An epoch from here on counts milliseconds: as seconds it would be the year 5138."""
+_CUT = Context(rounding=ROUND_DOWN)  # a time just before an hour must not be rounded into it
 _ISO = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s?(Z|[+-]\d\d(?::?\d\d)?)?",
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)? ?(Z|[+-]\d\d(?::?\d\d)?)?",
     re.ASCII | re.IGNORECASE,
 )
 
@@ -54,18 +55,18 @@ def _microseconds(text: str) -> int:
 
 
 def read_epoch(number: str) -> tuple[int, str, str]:
-    """Return the same of a number of seconds or milliseconds since 1970; raise Rejected bad_time.
+    """Return the same of a JSON number of seconds or milliseconds since 1970; raise Rejected bad_time.
 
     >>> read_epoch("1679061662.5") == read_epoch("1679061662500")
     True
     """
     try:
         value = Decimal(number)
-    except InvalidOperation:
+    except InvalidOperation:  # an exponent beyond all bounds
         raise Rejected("bad_time") from None
     if not 0 < value < 10**15:
         raise Rejected("bad_time")
-    moment = _in_range(int(value * (1_000 if value >= _MILLISECONDS_FROM else 1_000_000)))
+    moment = _in_range(int(_CUT.multiply(value, 1_000 if value >= _MILLISECONDS_FROM else 1_000_000)))
     return moment, *partition(moment)
 
 

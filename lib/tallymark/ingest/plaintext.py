@@ -2,8 +2,8 @@
 
 Decrypted text is shaped by whoever wrote the log, so it is hostile until parsed. The quick way is `orjson`; its
 result is taken only where it is certainly exact: texts and integers, and as many quotes as these need, so that no key
-was given twice. Everything else is read by `records.json_tree`, which neither rounds nor recurses. A Python literal
-becomes JSON token by token.
+was given twice. Everything else is read by `json`, with hooks that keep numbers as they are written and see a name that
+comes twice. A Python literal becomes JSON token by token.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from __future__ import annotations
 import ast
 import json
 import re
-from typing import TypeAlias
+from collections.abc import Iterator
+from typing import Any, TypeAlias
 
 import orjson
 
 from tallymark.ingest.tables import Rejected
-from tallymark.records.json_tree import InvalidRecord, Node, parse, write
+from tallymark.records.json_tree import Node, string_text, write
 
 Value: TypeAlias = "str | bytes"
 """A text, or the JSON text (bytes) of anything else: a number as written, true, null, a list, an object."""
@@ -25,17 +26,23 @@ LARGEST = 1 << 20
 """Bytes of the largest plaintext; a log record is a few hundred."""
 DEEPEST = 64
 
-_REASONS = {"INVALID_UTF8": "not_utf8", "DUPLICATE_KEY": "duplicate_key", "TOO_DEEP": "too_deep"}
+_CONSTANTS = {None: b"null", True: b"true", False: b"false"}
+_MINUS_ZERO = re.compile(rb":\s*-0")
+# An escape that Python does not know would only warn, each version in another way.
 _PYTHON = re.compile(
     r"""\s+
-      | (?P<text> '(?:[^'\\\n]|\\.)*' | "(?:[^"\\\n]|\\.)*" )
+      | (?P<text> '(?:[^'\\\n\r\0]|\\[\\'"abfnrtvxuUN])*' | "(?:[^"\\\n\r\0]|\\[\\'"abfnrtvxuUN])*" )
       | (?P<number> -?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)? (?![\w.]) )
       | (?P<word> (?:True|False|None)\b )
-      | ,\s*(?=[])}])
-      | (?P<mark> [][(){}:,] )""",
+      | (?P<comma> , )
+      | (?P<empty> \(\s*\) )
+      | (?P<open> [\[({] )
+      | (?P<close> [\])}] )
+      | (?P<colon> : )""",
     re.VERBOSE | re.DOTALL,
 )
 _WORDS = {"True": "true", "False": "false", "None": "null", "(": "[", ")": "]"}
+_CLOSES = {"]": ("[", "[,"), ")": ("(,",), "}": ("{", "{,")}
 
 
 def read_fields(plain: bytes) -> dict[str, Value]:
@@ -51,15 +58,10 @@ def read_fields(plain: bytes) -> dict[str, Value]:
     fields = _quick(plain.replace(b"'", b'"') if is_python else plain)
     if fields is not None:
         return fields
-    try:
-        tree = _tree(plain)
-    except InvalidRecord as invalid:
-        raise Rejected(_REASONS.get(invalid.reason, "unparsable")) from None
-    if not isinstance(tree, dict):
+    found = _exact(plain)
+    if not isinstance(found, dict):
         raise Rejected("not_an_object")
-    if _is_deep(tree):
-        raise Rejected("too_deep")
-    return {_storable(name): _value(node) for name, node in tree.items()}
+    return {_storable(name): _value(value) for name, value in found.items()}
 
 
 def _quick(text: bytes) -> dict[str, Value] | None:
@@ -74,7 +76,7 @@ def _quick(text: bytes) -> dict[str, Value] | None:
     for name, value in found.items():
         if type(value) is str:
             texts += 1
-        elif type(value) is int:
+        elif type(value) is int and (value or not _MINUS_ZERO.search(text)):
             found[name] = str(value).encode("ascii")
         else:
             return None
@@ -82,56 +84,105 @@ def _quick(text: bytes) -> dict[str, Value] | None:
     return found if text.count(b'"') == 2 * (len(found) + texts) else None
 
 
-def _tree(plain: bytes) -> Node:
+def _exact(plain: bytes) -> Any:
+    """Return the JSON value or the Python literal, each number as the bytes that it was written with."""
     try:
-        return parse(plain, lexical_numbers=True)
-    except InvalidRecord as invalid:
-        translated = _as_json(plain) if invalid.reason == "INVALID_JSON" else None
-        if translated is None:
-            raise
-        return parse(translated, lexical_numbers=True)
+        text = plain.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Rejected("not_utf8") from None
+    try:
+        try:
+            return _read_json(text)
+        except ValueError:
+            return _read_json(_as_json(text))
+    except ValueError:
+        raise Rejected("unparsable") from None
+    except RecursionError:
+        raise Rejected("too_deep") from None
 
 
-def _as_json(plain: bytes) -> bytes | None:
-    """Return a Python literal as JSON text; None if it holds anything but texts, numbers, True, False, None and these
-    in lists, tuples and dictionaries. A tuple becomes a list.
+def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) < len(members):
+        raise Rejected("duplicate_key")
+    return found
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(name)
+
+
+_read_json = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_int=str.encode, parse_float=str.encode, parse_constant=_no_number
+).decode
+
+
+def _as_json(source: str) -> str:
+    """Return a Python literal as JSON text; a tuple becomes a list.
+
+    Raises:
+        ValueError: it holds anything but texts, numbers, True, False, None, and these in lists, tuples, dictionaries.
     """
-    source, at, parts = plain.decode("utf-8"), 0, []
+    parts, opened = [""], [""]  # the brackets that are open, with a comma where one came: (1) is no tuple
+    for kind, text in _tokens(source):
+        if kind == "comma":
+            if parts[-1] in "[{,:":
+                raise ValueError("a comma without a value")
+            opened[-1] = opened[-1][:1] + ","
+        elif kind == "open":
+            opened.append(text)
+        elif kind == "close":
+            if opened.pop() not in _CLOSES[text]:
+                raise ValueError("a bracket of another kind")
+            if parts[-1] == ",":  # Python allows one there
+                parts.pop()
+        parts.append(_WORDS.get(text, text))
+    # A blank between tokens: two texts side by side, which Python joins, must stay invalid.
+    return " ".join(parts)
+
+
+def _tokens(source: str) -> Iterator[tuple[str, str]]:
+    """Yield kind and text of each token, a text in the spelling of JSON."""
+    at = 0
     while at < len(source):
         token = _PYTHON.match(source, at)
         if token is None:
-            return None
+            raise ValueError("no token of a literal")
         at = token.end()
-        kind, text = token.lastgroup, token[0]
-        if kind == "text":
-            try:
-                parts.append(json.dumps(ast.literal_eval(text)))
-            except (ValueError, SyntaxError):
-                return None
-        elif kind is not None:  # else white space, or a comma before a closing bracket
-            parts.append(_WORDS.get(text, text))
-    # A blank between tokens: two texts side by side, which Python joins, must stay invalid.
-    return " ".join(parts).encode("utf-8")
+        if token.lastgroup == "text":
+            yield "text", json.dumps(_text_of(token[0]))
+        elif token.lastgroup == "empty":
+            yield "empty", "[]"
+        elif token.lastgroup:  # else white space
+            yield token.lastgroup, token[0]
 
 
-def _is_deep(tree: Node) -> bool:
-    level: list[Node] = [tree]
-    for _ in range(DEEPEST + 1):
-        level = [
-            child
-            for node in level
-            if not isinstance(node, bytes)
-            for child in (node.values() if isinstance(node, dict) else node)
-        ]
-        if not level:
-            return False
-    return True
+def _text_of(literal: str) -> str:
+    if "\\" not in literal:
+        return literal[1:-1]
+    try:
+        return str(ast.literal_eval(literal))
+    except SyntaxError:
+        raise ValueError("an escape that means nothing") from None
 
 
-def _value(node: Node) -> Value:
-    if isinstance(node, bytes) and node[:1] == b'"':
-        return _storable(json.loads(node))
-    return write(node)
+def _value(value: Any) -> Value:
+    return _storable(value) if isinstance(value, str) else write(_node(value, DEEPEST - 1))
+
+
+def _node(value: Any, levels: int) -> Node:
+    """Return a value as `json_tree` writes it; raise Rejected too_deep where it has more levels."""
+    if isinstance(value, str):
+        return string_text(value)
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, dict | list) and levels == 0:
+        raise Rejected("too_deep")
+    if isinstance(value, dict):
+        return {name: _node(inside, levels - 1) for name, inside in value.items()}
+    if isinstance(value, list):
+        return [_node(inside, levels - 1) for inside in value]
+    return _CONSTANTS[value]
 
 
 def _storable(text: str) -> str:

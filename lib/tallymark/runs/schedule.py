@@ -18,7 +18,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from tallymark.errors import ConfigError, TallymarkError
 
-_INTERVAL = re.compile(r"([1-9][0-9]*)([smh])")
+_INTERVAL = re.compile(r"([1-9][0-9]{0,5})([smh])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours"}
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def repeat(work: Callable[[], int], every: str) -> int:
         while not stop.is_set():
             code = _tick(work)
             now = datetime.now(timezone.utc)
-            coming = trigger.get_next_fire_time(None if isinstance(trigger, CronTrigger) else now, now)
+            coming = trigger.get_next_fire_time(None, now)
             _log.info("next run at %s", f"{coming:%Y-%m-%dT%H:%M:%SZ}")
             stop.wait((coming - now).total_seconds())
     finally:
@@ -68,6 +68,11 @@ def _trigger(every: str) -> Any:
     try:
         if found:
             return IntervalTrigger(**{_UNITS[found[2]]: int(found[1])}, timezone=timezone.utc)
-        return CronTrigger.from_crontab(every, timezone=timezone.utc)
+        trigger = CronTrigger.from_crontab(every, timezone=timezone.utc)
     except ValueError as error:
         raise ConfigError(f"--every {every!r}: {error}; write 30s, 5m, 1h or five cron fields") from None
+    if re.search("[0-9]", every.split()[4]):  # to cron 0 is Sunday, to APScheduler it is Monday
+        raise ConfigError(f"--every {every!r}: name the days of the week, such as sun or mon-fri")
+    if trigger.get_next_fire_time(None, datetime.now(timezone.utc)) is None:
+        raise ConfigError(f"--every {every!r}: there is no such day")
+    return trigger

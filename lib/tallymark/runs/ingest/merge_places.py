@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tallymark.ingest.compact import expand, plain
+from tallymark.ingest.compact import expand_text, plain
 from tallymark.ingest.merge import Merge, Settled
 from tallymark.ingest.tables import LOGS, PARTITION, QUARANTINE, REASONS
 from tallymark.ingest.tokens import Keys, digest
@@ -146,7 +146,7 @@ def _as_quarantined(batch: pa.RecordBatch) -> pa.RecordBatch:
 def _conflict(row: Mapping[str, Any], place: str, keys: Keys) -> dict[str, Any]:
     """Return a record that contradicts another as a rejected item: a token of it, so that it can be taken again."""
     record = plain({**row, "record_id": row["key"], "extra": json.loads(row["extra"]) if row["extra"] else None})
-    original = json.dumps(expand(record, None), ensure_ascii=False).encode()
+    original = expand_text(record, None).encode()
     return {
         "key": digest(original),
         "ciphertext": keys.seal(original),
