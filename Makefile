@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 SETUP := conf/local/setup.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help venv jars demo demo-ingest test check bench format clean
+.PHONY: help venv jars demo demo-ingest test check bench bench-ingest format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,6 +39,9 @@ check: venv ## lint, format, types, direction of imports, shell scripts
 bench: venv jars build/peers/requirements.txt ## measure reconcile and its peers (hours); a part: BENCH="--cases a --sizes 2"
 	@$(PYTHON) benchmarks/reconcile/run.py $(BENCH)
 	@$(if $(BENCH),,$(PYTHON) benchmarks/reconcile/chart.py)
+
+bench-ingest: venv jars ## measure ingest beside bare decryption and a plain loop (half an hour)
+	@$(PYTHON) benchmarks/ingest/run.py $(BENCH)
 
 # The peers see the Spark of .venv through a .pth file, and nothing that they bring gets into .venv.
 build/peers/requirements.txt: benchmarks/requirements.txt
