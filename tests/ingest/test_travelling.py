@@ -20,7 +20,9 @@ NOTHING = dict.fromkeys(TRAVELLING.names)
 
 
 def test_a_record_travels_with_its_place_and_position() -> None:
-    record = LogRecord("r1", "u", None, "/a", "2023-03-17T14:00:00", 1_679_061_600_000_000, "{}", None, "2023-03-17", "14")
+    record = LogRecord(
+        "r1", "u", None, "/a", "2023-03-17T14:00:00", 1_679_061_600_000_000, "{}", None, "2023-03-17", "14"
+    )
     batch = record_batch([(7, record), (9, record._replace(record_id="r2", hour="15"))])
 
     assert batch.schema == TRAVELLING
@@ -51,7 +53,9 @@ def test_every_row_comes_under_its_place_once_wherever_batches_are_cut(places: l
     edges = [0, *(min(cut, len(places)) for cut in cuts), len(places)]
     batches = [whole.slice(start, end - start) for start, end in zip(edges, edges[1:])]
 
-    found = [(place, [row for piece in pieces for row in piece["at"].to_pylist()]) for place, pieces in by_place(batches)]
+    found = [
+        (place, [row for piece in pieces for row in piece["at"].to_pylist()]) for place, pieces in by_place(batches)
+    ]
     expected = [(place, [at for at, other in enumerate(places) if other == place]) for place in sorted(set(places))]
     assert found == expected
 

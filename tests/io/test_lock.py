@@ -20,6 +20,7 @@ import pytest
 
 from s3_server import Bucket, Fault, FaultProxy
 from tallymark.errors import LockedError
+from tallymark.io import lock
 from tallymark.io.lock import LOCK, check_fence, hold_lock
 from tallymark.io.objects import ObjectStore, join
 
@@ -147,18 +148,31 @@ def test_of_two_runs_at_once_one_works_and_the_other_ends_with_4_and_writes_noth
     assert place.read("published/hour.gz") == owner.encode()
 
 
-def test_the_lock_of_a_killed_run_is_taken_over_after_it_expired_and_not_before(place: Place) -> None:
-    killed = place.start("killed")
-    assert killed.says() == "held 1"
-    killed.process.kill()
-    killed.process.wait(20)
-    before = place.expires_at() - 0.01
-    with pytest.raises(LockedError, match="is held by killed"):
-        take(place, lambda: before)
-    wait_until_expired(place)
+def test_the_lock_of_a_run_that_died_on_this_machine_is_free_at_once(place: Place) -> None:
+    kill(place, "killed")
     late = place.start("late")
     assert late.says() == "held 2"
     assert late.end() == 0
+
+
+def test_the_lock_of_a_run_that_died_elsewhere_is_taken_over_after_it_expired_and_not_before(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same host name and process number mean nothing on another machine, or in another container."""
+    kill(place, "killed")
+    monkeypatch.setattr(lock, "_machine", lambda: "another boot/another set of process numbers")
+    before, after = place.expires_at() - 0.01, place.expires_at() + 0.01
+    with pytest.raises(LockedError, match="is held by killed"):
+        take(place, lambda: before)
+    take(place, lambda: after)
+    assert place.lock()["fence"] == 2
+
+
+def kill(place: Place, owner: str) -> None:
+    killed = place.start(owner)
+    assert killed.says() == "held 1"
+    killed.process.kill()
+    killed.process.wait(20)
 
 
 def take(place: Place, clock: Callable[[], float]) -> None:

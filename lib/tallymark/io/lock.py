@@ -1,9 +1,10 @@
 """A lock on an output folder, on S3 or on local disk, that needs no database: the object ``lock.json`` in that folder.
 
 It is made by a conditional write, renewed by others over the state known, and expires when its holder no longer renews
-it. Every holder has a ``fence``, higher than that of any earlier one; so the object stays when the lock is released.
-What a holder may still write after it was overtaken is stopped by ``ObjectStore.put_file_if``, not here. The clocks of
-the machines may differ by less than ``ttl_seconds``. Called by whatever run must be alone on its output.
+it; that of a process of this machine which has died is free at once. Every holder has a ``fence``, higher than that of
+any earlier one; so the object stays when the lock is released. What a holder may still write after it was overtaken is
+stopped by ``ObjectStore.put_file_if``, not here. The clocks of the machines may differ by less than ``ttl_seconds``.
+Called by whatever run must be alone on its output.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -34,10 +35,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """What ``lock.json`` says: who holds the lock, as which process, and until when (seconds since 1970; 0: free)."""
+    """What ``lock.json`` says: who holds the lock, as which process, and until when (seconds since 1970; 0: free).
+
+    ``machine`` tells one boot of one machine, and in it one set of process numbers, from all others; a host name does
+    not, containers share it.
+    """
 
     owner: str
     host: str
+    machine: str
     pid: int
     fence: int
     expires_at: float
@@ -121,7 +127,7 @@ def hold_lock(
     """
     uri = join(out, LOCK)
     fence, known = _find_free(store, uri, clock())
-    holder = Holder(owner, socket.gethostname(), os.getpid(), fence, clock() + ttl_seconds)
+    holder = Holder(owner, socket.gethostname(), _machine(), os.getpid(), fence, clock() + ttl_seconds)
     try:
         state = _put(store, uri, holder, known)
     except LockedError:
@@ -151,7 +157,7 @@ def _find_free(store: ObjectStore, uri: str, now: float) -> tuple[int, str | Non
     found, holder = _read(store, uri)
     if found is None or holder is None:
         return 1, None
-    if holder.expires_at > now:
+    if holder.expires_at > now and not _has_died(holder):
         raise _held_by_other(found, holder)
     return holder.fence + 1, found.state
 
@@ -179,6 +185,27 @@ def _put(store: ObjectStore, uri: str, holder: Holder, state: str | None) -> str
         source = Path(folder, LOCK)
         source.write_bytes(msgspec.json.encode(holder))
         return store.put_file_if(source, uri, state)
+
+
+def _machine() -> str:
+    """Return what two processes have in common if each sees whether the other lives; Linux only, elsewhere nothing."""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}/{os.stat('/proc/self/ns/pid').st_ino}"
+    return ""
+
+
+def _has_died(holder: Holder) -> bool:
+    """Tell whether the holder was a process of this machine that is no more: its lock need not expire."""
+    if not holder.machine or holder.machine != _machine():
+        return False
+    try:
+        os.kill(holder.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False
 
 
 def _held_by_other(found: StoredObject, holder: Holder) -> LockedError:

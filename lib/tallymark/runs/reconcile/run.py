@@ -21,6 +21,7 @@ from tallymark.config.loading import load
 from tallymark.config.reconcile import ReconcileConfig
 from tallymark.errors import ConfigError
 from tallymark.io import delta
+from tallymark.io.lock import hold_lock
 from tallymark.io.objects import ObjectStore, is_within, normalise_uri
 from tallymark.io.stored import shown
 from tallymark.reconcile.canonical import CanonicalForm
@@ -86,6 +87,7 @@ def reconcile(
 
     Raises:
         ConfigError: an option or a named place is wrong; nothing was read.
+        LockedError: another run works on the same output; nothing was written.
         IncompleteError: a prefix could not be listed or a result could not be written.
     """
     config = config if config is not None else load(ReconcileConfig, None, options)
@@ -93,15 +95,16 @@ def reconcile(
     run = _begin(config)
     store = ObjectStore.from_environment(os.environ)
     pairs, warnings = _list_pairs(store, config, run)
-    publish.mark_begun(store, run)
-    if run.is_named:
-        delta.clear_run(store, run.table("mismatches"), run.run_id)
+    with hold_lock(store, run.out, run.run_id) as lock:
+        publish.mark_begun(store, run)
+        if run.is_named:
+            delta.clear_run(store, run.table("mismatches"), run.run_id)
 
-    settings = _settings(config, store, pairs)
-    ledger = Ledger(store, run, settings, config.ledger)
-    files, fingerprint = ledger.repeat(spark, pairs) or _compare(spark, ledger, pairs, show_progress)
-    delta.replace_run(store, run.table("files"), run.run_id, files)
-    summary, reports = publish.publish(store, run, config, files, warnings, fingerprint, time.monotonic() - clock)
+        ledger = Ledger(store, run, _settings(config, store, pairs), config.ledger)
+        files, fingerprint = ledger.repeat(spark, pairs) or _compare(spark, ledger, pairs, show_progress)
+        lock.check()
+        delta.replace_run(store, run.table("files"), run.run_id, files)
+        summary, reports = publish.publish(store, run, config, files, warnings, fingerprint, time.monotonic() - clock)
     return ReconcileResult(
         summary,
         delta.read_run(spark, run.table("files"), run.run_id),
