@@ -251,6 +251,21 @@ def test_a_large_hour_is_split_by_its_minutes_and_every_line_expands_to_its_reco
     assert [expand(line, dictionary) for line in lines] == [records[0], records[3], records[1], records[2]]
 
 
+def test_an_hour_that_is_split_in_another_way_has_no_record_twice(run: Run, out: Path) -> None:
+    run(token(record(1)), token(record(2, "2026-03-17T10:59:00.000000")))
+    first = hours(out)
+    run(token(record(3)), records_per_object=2)
+    second = hours(out)
+    run(token(record(4)))
+
+    assert first == {"dt=2026-03-17/hour=10/logs.json.gz": 2}
+    assert second == {
+        "dt=2026-03-17/hour=10/logs-00-of-02.json.gz": 2,
+        "dt=2026-03-17/hour=10/logs-01-of-02.json.gz": 1,
+    }
+    assert hours(out) == {"dt=2026-03-17/hour=10/logs.json.gz": 4}
+
+
 def test_the_table_is_readable_by_old_readers_and_has_exactly_these_columns(run: Run, out: Path) -> None:
     """T18, T24."""
     run(token(record(1, "2026-03-17T10:00:00.000001", agent="x", status=1)), token(record(2, inDate=1773741600)))
