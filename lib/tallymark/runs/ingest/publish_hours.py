@@ -114,7 +114,7 @@ def _write(path: Path, rows: pa.Table, dictionary: Dictionary | None) -> int:
 
 
 def _lines(rows: pa.Table, dictionary: Dictionary | None) -> Iterable[bytes]:
-    for batch in rows.to_batches(max_chunksize=_ROWS):
+    for batch in rows.drop_columns("event_time").to_batches(max_chunksize=_ROWS):
         found = batch.to_pylist()
         lines = [plain(row) for row in found] if dictionary is None else [compact(row, dictionary) for row in found]
         yield b"".join(line + b"\n" for line in lines)
