@@ -18,6 +18,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -30,7 +31,6 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 _SHORT_USER = re.compile(r"[A-Za-z0-9_-]{44}")
 _TIME = re.compile(r"20(\d\d)-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)\.(\d{6})", re.ASCII)
 _SHORT_TIME = re.compile(r"\d{18}", re.ASCII)
-_DIGITS = str.maketrans("", "", "-T:.")
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,13 @@ def expand_text(line: bytes | str, dictionary: Dictionary | None) -> str:
 
 
 def _line(found: dict[str, Any], row: Row) -> bytes:
-    not_text = json.loads(row["not_text"]) if row["not_text"] else {}
     # A number keeps its text beside the name, a field that was missing is left out.
-    found = {name: value for name, value in found.items() if value is not None}
+    if None in found.values():
+        found = {name: value for name, value in found.items() if value is not None}
     if row["extra"]:
         found["extra"] = dict(sorted(dict(row["extra"]).items()))
-    if not_text:
-        found["not_text"] = not_text
+    if row["not_text"]:
+        found["not_text"] = json.loads(row["not_text"])
     return orjson.dumps(found)
 
 
@@ -131,6 +131,7 @@ def _expanded(name: str, value: Any, dictionary: Dictionary) -> Any:
     return value
 
 
+@lru_cache(16_384)  # a user rarely comes alone
 def _short_user(user: str) -> str:
     if _HEX.fullmatch(user):
         raw = bytes.fromhex(user)
@@ -140,7 +141,8 @@ def _short_user(user: str) -> str:
 
 
 def _short_time(time: str) -> str:
-    return time[2:].translate(_DIGITS) if _TIME.fullmatch(time) else _marked(time, _SHORT_TIME)
+    found = _TIME.fullmatch(time)
+    return "".join(found.groups()) if found else _marked(time, _SHORT_TIME)
 
 
 def _marked(value: str, short: re.Pattern[str]) -> str:

@@ -40,6 +40,15 @@ def object_name(part: int, parts: int) -> str:
     return f"{NAME}.json.gz" if parts == 1 else f"{NAME}-{part:02}-of-{parts:02}.json.gz"
 
 
+def superseded_names(parts: int) -> set[str]:
+    """Return the names that objects of an hour have where it was split into another number.
+
+    >>> "logs.json.gz" in superseded_names(2), "logs-01-of-02.json.gz" in superseded_names(2)
+    (True, False)
+    """
+    return {object_name(part, others) for others in _PARTS if others != parts for part in range(others)}
+
+
 def minutes_of(part: int, parts: int) -> tuple[int, int]:
     """Return the first minute of a part and the one after its last.
 

@@ -42,40 +42,36 @@ class Merge:
         self._known = known
         self._content = list(content)
         self._conflict = conflict
-        self._last: dict[str, Any] | None = None  # the kept row of the last key, where that was in no table
+        self._kept: list[pa.Table] = []  # the first row of the last key, which the next batch may begin with
 
     def new_rows(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield the rows that are new, of batches that are sorted by `key` and then by their coming."""
         for batch in batches:
             keys = batch.column("key")
-            before = self._known(keys[0].as_py(), keys[-1].as_py())
-            in_table = pc.index_in(keys, value_set=before.column("key").combine_chunks())
-            late = pc.or_(pc.is_valid(in_table), self._repeats(keys))
-            fresh = batch.filter(pc.invert(late))
+            came = pa.Table.from_batches([batch]).select(["key", *self._content])
+            rows = pa.concat_tables([self._known(keys[0].as_py(), keys[-1].as_py()), *self._kept, came])
+            first = pc.index_in(keys, value_set=rows["key"].combine_chunks())
+            itself = pa.array(range(len(rows) - len(came), len(rows)), pa.int32())
+            is_new = pc.equal(first, itself)
+            new = batch.filter(is_new)
             self.settled.rows += batch.num_rows
-            self.settled.new += fresh.num_rows
-            if fresh.num_rows < batch.num_rows:
-                self._compare(batch, late.to_pylist(), in_table, before)
-            else:
-                self._last = batch.slice(batch.num_rows - 1).to_pylist()[0]
-            if fresh.num_rows:
-                yield fresh
+            self.settled.new += new.num_rows
+            if new.num_rows < batch.num_rows:
+                is_late = pc.invert(is_new)
+                self._compare(batch.filter(is_late), rows.take(first.filter(is_late)))
+            self._kept = [rows.slice(first[-1].as_py(), 1)]
+            if new.num_rows:
+                yield new
 
-    def _repeats(self, keys: pa.Array) -> pa.Array:
-        """Tell of each key whether the row before it has it too."""
-        first = self._last is not None and self._last["key"] == keys[0].as_py()
-        return pa.concat_arrays([pa.array([first]), pc.equal(keys[1:], keys[:-1])])
-
-    def _compare(self, batch: pa.RecordBatch, late: list[bool], in_table: pa.Array, before: pa.Table) -> None:
-        """Find out what the late rows are."""
-        known = before.select(self._content).to_pylist() if in_table.null_count < len(in_table) else []
-        for row, is_late, at in zip(batch.to_pylist(), late, in_table.to_pylist(), strict=True):
-            if not is_late:
-                self._last = row
-                continue
-            first = known[at] if at is not None else self._last
-            if first is not None and all(row[name] == first[name] for name in self._content):
-                self.settled.duplicates += 1
-            else:
-                self.settled.conflicts += 1
-                self._conflict(row)
+    def _compare(self, late: pa.RecordBatch, first: pa.Table) -> None:
+        """Find out what the late rows are: each has the first row of its key beside it."""
+        differs = pa.array([False] * late.num_rows)
+        for name in self._content:
+            ours, theirs = late.column(name), first[name]
+            equal = pc.if_else(pc.is_null(ours), pc.is_null(theirs), pc.fill_null(pc.equal(ours, theirs), False))
+            differs = pc.or_(differs, pc.invert(equal))
+        conflicts = late.filter(differs)
+        self.settled.conflicts += conflicts.num_rows
+        self.settled.duplicates += late.num_rows - conflicts.num_rows
+        for row in conflicts.to_pylist():
+            self._conflict(row)

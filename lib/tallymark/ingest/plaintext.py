@@ -30,15 +30,16 @@ _CONSTANTS = {None: b"null", True: b"true", False: b"false"}
 _MINUS_ZERO = re.compile(rb":\s*-0")
 # An escape that Python does not know would only warn, each version in another way.
 _PYTHON = re.compile(
-    r"""\s+
-      | (?P<text> '(?:[^'\\\n\r\0]|\\[\\'"abfnrtvxuUN])*' | "(?:[^"\\\n\r\0]|\\[\\'"abfnrtvxuUN])*" )
+    r"""\s*(?:
+        (?P<text> '(?:[^'\\\n\r\0]|\\[\\'"abfnrtvxuUN])*' | "(?:[^"\\\n\r\0]|\\[\\'"abfnrtvxuUN])*" )
       | (?P<number> -?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)? (?![\w.]) )
       | (?P<word> (?:True|False|None)\b )
       | (?P<comma> , )
       | (?P<empty> \(\s*\) )
       | (?P<open> [\[({] )
       | (?P<close> [\])}] )
-      | (?P<colon> : )""",
+      | (?P<colon> : )
+      | (?P<end> \Z ) )""",
     re.VERBOSE | re.DOTALL,
 )
 _WORDS = {"True": "true", "False": "false", "None": "null", "(": "[", ")": "]"}
@@ -143,18 +144,16 @@ def _as_json(source: str) -> str:
 
 def _tokens(source: str) -> Iterator[tuple[str, str]]:
     """Yield kind and text of each token, a text in the spelling of JSON."""
-    at = 0
-    while at < len(source):
+    at, kind = 0, ""
+    while kind != "end":
         token = _PYTHON.match(source, at)
         if token is None:
             raise ValueError("no token of a literal")
-        at = token.end()
-        if token.lastgroup == "text":
-            yield "text", json.dumps(_text_of(token[0]))
-        elif token.lastgroup == "empty":
-            yield "empty", "[]"
-        elif token.lastgroup:  # else white space
-            yield token.lastgroup, token[0]
+        at, kind = token.end(), token.lastgroup or ""
+        if kind == "text":
+            yield kind, json.dumps(_text_of(token[kind]))
+        else:
+            yield kind, "[]" if kind == "empty" else token[kind]
 
 
 def _text_of(literal: str) -> str:

@@ -34,11 +34,10 @@ def to_record(fields: dict[str, Value], optional: frozenset[str] = frozenset()) 
         fields: as `plaintext.read_fields` gives them; emptied.
         optional: known fields that may be missing or null.
     """
-    found = [fields.pop(name, None) for name in FIELDS]
     not_text: dict[str, str] = {}
     texts = [
-        value if type(value) is str else _other(name, value, name in optional, not_text)
-        for name, value in zip(FIELDS, found)
+        value if type(value := fields.pop(name, None)) is str else _other(name, value, name in optional, not_text)
+        for name in FIELDS
     ]
     record_id, user_id, method, url, in_date = texts
     if not record_id or in_date is None:

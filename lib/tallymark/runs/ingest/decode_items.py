@@ -30,6 +30,8 @@ from tallymark.runs.ingest.files import local_copy
 
 _POSITIONS = 40
 """Bits of a position that count items; those above number the objects."""
+_BATCH_BYTES = 32 << 20
+"""Bytes of items after which rows are sent on, however few: an item may have 64 MB, and a batch at most 2 GB."""
 
 
 class _Item(msgspec.Struct):
@@ -66,7 +68,7 @@ def decode(batches: Iterator[pa.RecordBatch], tasks: Any, decoding: Decoding) ->
 def _decode_task(task: int, objects: list[Numbered], decoding: Decoding) -> Iterator[pa.RecordBatch]:
     records: list[tuple[int, LogRecord]] = []
     rejected: list[RejectedItem] = []
-    extracted = 0
+    extracted = held = 0
     errors: list[tuple[str, str, str]] = []
     for number, obj in objects:
         position = number << _POSITIONS
@@ -77,20 +79,25 @@ def _decode_task(task: int, objects: list[Numbered], decoding: Decoding) -> Iter
                     records.append((position, _read(token, decoding)))
                 except Rejected as cause:
                     rejected.append(_rejected(token, raw, position, cause.reason, source, decoding.keys))
-                if len(records) >= BATCH_ROWS:
-                    yield record_batch(records)
-                    records.clear()
-                if len(rejected) >= BATCH_ROWS:
-                    yield rejected_batch(rejected)
-                    rejected.clear()
+                held += len(raw)
+                if len(records) + len(rejected) >= BATCH_ROWS or held >= _BATCH_BYTES:
+                    yield from _batches(records, rejected)
+                    held = 0
         except ObjectError as error:
             errors.append((shown(error.uri), error.reason, error.detail))
         extracted += position - (number << _POSITIONS)
+    yield from _batches(records, rejected)
+    yield counts_batch(task, json.dumps({"extracted": extracted, "errors": errors}))
+
+
+def _batches(records: list[tuple[int, LogRecord]], rejected: list[RejectedItem]) -> Iterator[pa.RecordBatch]:
+    """Yield what is held, and hold nothing."""
     if records:
         yield record_batch(records)
+        records.clear()
     if rejected:
         yield rejected_batch(rejected)
-    yield counts_batch(task, json.dumps({"extracted": extracted, "errors": errors}))
+        rejected.clear()
 
 
 def _read(token: str | None, decoding: Decoding) -> LogRecord:
@@ -113,7 +120,7 @@ def _tokens(obj: StoredObject, decoding: Decoding) -> Iterator[tuple[str | None,
 
 def token_of(raw: bytes) -> str | None:
     """Return the token of a raw item, or None where it has none."""
-    with suppress(msgspec.MsgspecError, RecursionError):
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         item = _read_item(raw)
         return item if isinstance(item, str) else item.data
     return None

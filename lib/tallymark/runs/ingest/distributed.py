@@ -20,6 +20,7 @@ from tallymark.ingest.layout import parts_of
 from tallymark.ingest.tables import PARTITION
 from tallymark.ingest.travelling import QUARANTINE_PLACE, TRAVELLING, hour_of
 from tallymark.io.delta_commit import DataFile
+from tallymark.io.lock import check_fence
 from tallymark.io.objects import join
 from tallymark.io.stored import StoredObject
 from tallymark.runs.ingest.begun import Run
@@ -101,6 +102,10 @@ class Stages:
         for row in failures[:1]:
             more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
             raise (LockedError if row["locked"] else IncompleteError)(f"{row['error']}{more}")
+        # Only now: until all parts are there, a reader may see a record twice, but misses none.
+        for uri in [uri for row in published for uri in row["superseded"]]:
+            check_fence(run.store, run.out, fence)
+            run.store.delete_object(uri)
         return len(published)
 
     def discard(self, merged: Merged) -> None:

@@ -24,14 +24,11 @@ def local_copy(store: ObjectStore, uri: str) -> Iterator[Path]:
     Raises:
         ObjectError: MISSING.
     """
-    if not is_s3(uri):
-        yield Path(uri)
-        return
     with tempfile.TemporaryDirectory(prefix="tallymark-") as folder:
         copy = Path(folder) / "copy.parquet"
-        if not store.get_file(uri, copy):
+        if not (store.get_file(uri, copy) if is_s3(uri) else Path(uri).is_file()):
             raise ObjectError(uri, "MISSING", "the table names it and it is gone; restore it")
-        yield copy
+        yield copy if is_s3(uri) else Path(uri)
 
 
 class SortedRows:

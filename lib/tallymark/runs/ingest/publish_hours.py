@@ -21,7 +21,7 @@ from isal import isal_zlib
 
 from tallymark.errors import LockedError, TallymarkError
 from tallymark.ingest.compact import Dictionary, compact, plain
-from tallymark.ingest.layout import folder_of, minutes_of, object_name
+from tallymark.ingest.layout import folder_of, minutes_of, object_name, superseded_names
 from tallymark.io.lock import check_fence
 from tallymark.io.objects import ObjectStore, join
 from tallymark.runs.ingest.files import local_copy
@@ -31,6 +31,7 @@ PUBLISHED = pa.schema(
         ("uri", pa.string()),
         ("records", pa.int64()),
         ("size", pa.int64()),
+        ("superseded", pa.list_(pa.string())),  # objects of the hour as it was split before
         ("locked", pa.bool_()),  # the error is a lost lock
         ("error", pa.string()),
     ]
@@ -78,7 +79,7 @@ def publish_parts(batches: Iterator[pa.RecordBatch], tasks: Any, publishing: Pub
 def _publish(part: HourPart, publishing: Publishing) -> dict[str, Any]:
     folder = join(publishing.folder, folder_of(part.place, publishing.layout))
     uri = join(folder, object_name(part.part, part.parts))
-    row: dict[str, Any] = {"uri": uri, "records": 0, "size": 0, "locked": False, "error": None}
+    row: dict[str, Any] = {"uri": uri, "records": 0, "size": 0, "superseded": [], "locked": False, "error": None}
     store = publishing.store
     try:
         # In this order: if the lock is ours after we have seen the object, a later holder changes the object first.
@@ -89,6 +90,9 @@ def _publish(part: HourPart, publishing: Publishing) -> dict[str, Any]:
             row["records"] = _write(local, _rows(part, store), publishing.dictionary)
             row["size"] = local.stat().st_size
             store.put_file_if(local, uri, before.state if before else None)
+        if part.part == 0:
+            old = superseded_names(part.parts)
+            row["superseded"] = [obj.uri for obj in store.list_objects(folder) if obj.path in old]
     except TallymarkError as error:
         row |= {"locked": isinstance(error, LockedError), "error": str(error)}
     return row
@@ -114,7 +118,7 @@ def _write(path: Path, rows: pa.Table, dictionary: Dictionary | None) -> int:
 
 
 def _lines(rows: pa.Table, dictionary: Dictionary | None) -> Iterable[bytes]:
-    for batch in rows.to_batches(max_chunksize=_ROWS):
+    for batch in rows.drop_columns("event_time").to_batches(max_chunksize=_ROWS):
         found = batch.to_pylist()
         lines = [plain(row) for row in found] if dictionary is None else [compact(row, dictionary) for row in found]
         yield b"".join(line + b"\n" for line in lines)
