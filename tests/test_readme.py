@@ -1,4 +1,4 @@
-"""The README says what is true: what it names exists, its tables agree with the code, its numbers add up."""
+"""README and pages say what is true: what they name exists, their tables agree with the code, their numbers add up."""
 
 from __future__ import annotations
 
@@ -11,21 +11,39 @@ import pytest
 
 from tallymark import errors
 from tallymark.command_line import as_text
-from tallymark.config.loading import option
+from tallymark.config.ingest import IngestConfig
+from tallymark.config.loading import JobConfig, load, option
 from tallymark.config.reconcile import ReconcileConfig
-from tallymark.reconcile.result import Totals, Verdict
+from tallymark.reconcile.result import Totals
 from tallymark.reconcile.tables import FILES, MISMATCHES, RUNS
 from tallymark.report import repair
 from tallymark.runs.reconcile.run import ReconcileResult
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-FENCED = dict(re.findall(r"^```(\w+)\n(.*?)^```$", README[README.index("## Run it") :], re.DOTALL | re.MULTILINE))
-TABLE_ROWS = [[cell.strip() for cell in row.split("|")[1:-1]] for row in re.findall(r"^\|.*\|$", README, re.MULTILINE)]
+RECONCILE = (ROOT / "docs/reconcile.md").read_text(encoding="utf-8")
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+JOBS: dict[str, type[JobConfig]] = {"reconcile": ReconcileConfig, "ingest": IngestConfig}
+FENCED = dict(re.findall(r"^```(\w+)\n(.*?)^```$", README[README.index("## Reconcile") :], re.DOTALL | re.MULTILINE))
 
-# Options of the job that are no keys of its YAML, and options of others that commands in the README pass on.
-BESIDE = {"--help", "--conf", "--interactive", "--no-ledger"}
-FOREIGN = {"--master", "--deploy-mode", "--packages", "--files-from-raw"}
+# Options of the jobs that are no keys of their YAML, and options of others that commands in the pages pass on.
+BESIDE = {"--help", "--conf", "--interactive"}
+FOREIGN = {
+    "--master", "--deploy-mode", "--packages", "--files-from-raw", "--name", "--schedule-expression",
+    "--cases", "--sizes", "--repetitions",
+}  # fmt: skip
+
+
+def table_rows(page: str) -> list[list[str]]:
+    return [[cell.strip() for cell in row.split("|")[1:-1]] for row in re.findall(r"^\|.*\|$", page, re.MULTILINE)]
+
+
+def options_of(config: type[JobConfig]) -> set[str]:
+    switches = {name for name, field in config.model_fields.items() if field.annotation is bool}
+    return {option(name) for name in config.model_fields} | {option(f"no_{name}") for name in switches}
 
 
 def test_it_has_at_most_150_lines() -> None:
@@ -33,23 +51,46 @@ def test_it_has_at_most_150_lines() -> None:
     assert len(README.splitlines()) <= 150
 
 
-def test_every_make_target_that_it_names_exists() -> None:
-    named = set(re.findall(r"(?:^|`)make (\w+)", README, re.MULTILINE))
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+@pytest.mark.parametrize("page", PAGES)
+def test_every_make_target_that_a_page_names_exists(page: str) -> None:
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", PAGES[page], re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
-    assert {"demo", "test"} <= named <= targets
+    assert page != "README.md" or {"demo", "test"} <= named
+    assert named <= targets
 
 
-def test_every_option_that_it_names_exists() -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_every_option_that_a_page_names_exists(page: str) -> None:
     """An option that is renamed or taken away would otherwise stay here for ever."""
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README))
+    known = set[str]().union(*(map(options_of, JOBS.values())))
 
-    assert named >= {"--source", "--backup", "--out"}
-    assert named - BESIDE - FOREIGN <= set(map(option, ReconcileConfig.model_fields))
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", PAGES[page])) - BESIDE - FOREIGN <= known
+
+
+def test_every_job_is_in_the_table_of_the_jobs_and_has_its_four_corners() -> None:
+    shown = {row[0].strip("`[]").partition("]")[0].strip("`") for row in table_rows(README) if "](docs/" in row[0]}
+    jobs = {path.stem for path in (ROOT / "jobs").glob("*.py")}
+
+    assert shown == jobs == set(JOBS)
+    for job in jobs:
+        assert all((ROOT / place).exists() for place in (f"conf/{job}.yaml", f"lib/tallymark/{job}", f"tests/{job}"))
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_the_conf_file_of_a_job_has_every_option_in_the_order_of_the_help(job: str) -> None:
+    keys = re.findall(r"^([a-z_]+):", (ROOT / f"conf/{job}.yaml").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert keys == list(JOBS[job].model_fields)
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_the_conf_file_of_a_job_is_valid(job: str) -> None:
+    load(JOBS[job], str(ROOT / f"conf/{job}.yaml"), {})
 
 
 def test_the_table_of_options_shows_the_defaults() -> None:
-    shown = {row[0].strip("`"): row[1].strip("`") for row in TABLE_ROWS if row[0].startswith("`--")}
+    shown = {row[0].strip("`"): row[1].strip("`") for row in table_rows(RECONCILE) if row[0].startswith("`--")}
     defaults = {option(name): field.get_default() for name, field in ReconcileConfig.model_fields.items()}
 
     assert shown
@@ -67,28 +108,27 @@ def test_every_file_that_it_names_exists() -> None:
         if word.endswith((".md", ".py", ".sh", ".yaml")) or ("/" in word and word.split("/")[0] in ours)
     }
 
-    assert {"./spark-submit.sh", "conf/reconcile.yaml", "docs/architecture.md"} <= named
+    assert {"./spark-submit.sh", "docs/architecture.md"} <= named
     assert [word for word in sorted(named) if not (ROOT / word).exists()] == []
 
 
-def test_every_link_leads_to_a_file() -> None:
-    links = re.findall(r"\]\(([^)#]+)", README)
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_to_a_file(page: str) -> None:
+    links = [link for link in re.findall(r"\]\(([^)#]+)", PAGES[page]) if "://" not in link]
 
-    assert links
-    assert [link for link in links if "://" not in link and not (ROOT / link).is_file()] == []
+    assert [link for link in links if not (ROOT / page).parent.joinpath(link).is_file()] == []
 
 
 def test_the_table_of_exit_codes_is_that_of_the_code() -> None:
-    shown = {int(row[0]): row[1] for row in TABLE_ROWS if row[0].isdigit()}
+    shown = {int(row[0]) for row in table_rows(README) if row[0].isdigit()}
 
     assert sorted(shown) == sorted(value for name, value in vars(errors).items() if name.startswith("EXIT_"))
-    assert {verdict: verdict.value in shown[verdict.exit_code] for verdict in Verdict} == dict.fromkeys(Verdict, True)
 
 
 @pytest.mark.parametrize("side", ["source", "backup"])
 def test_the_transcript_adds_up(side: str) -> None:
     """It was copied from a run; a number that was mistyped or altered by hand shows here."""
-    line = next(line for line in README.splitlines() if re.match(rf"  {side} [0-9,]+ = ", line))
+    line = next(line for line in RECONCILE.splitlines() if re.match(rf"  {side} [0-9,]+ = ", line))
     total, *parts = (int(number.replace(",", "")) for number in re.findall(r"[0-9][0-9,]*", line))
 
     assert len(parts) == 4
@@ -100,7 +140,7 @@ def test_the_equation_is_spelt_with_the_names_of_the_counts() -> None:
     spelt = {
         word
         for side in ("source", "backup")
-        for line in re.findall(rf"^    {side} = (.*)$", README, re.MULTILINE)
+        for line in re.findall(rf"^    {side} = (.*)$", RECONCILE, re.MULTILINE)
         for word in re.findall(r"\w+", line)
     }
 
@@ -111,9 +151,9 @@ def test_the_equation_is_spelt_with_the_names_of_the_counts() -> None:
 def test_the_columns_and_lists_that_it_names_are_written() -> None:
     columns = {"mismatched_records": FILES, "bucket_type": MISMATCHES, "exit_code": RUNS}
 
-    assert {name: name in README for name in columns} == dict.fromkeys(columns, True)
+    assert {name: name in README + RECONCILE for name in columns} == dict.fromkeys(columns, True)
     assert {name: name in table for name, table in columns.items()} == dict.fromkeys(columns, True)
-    assert f"`{repair.COPY_AGAIN}`" in README
+    assert f"`{repair.COPY_AGAIN}`" in RECONCILE
 
 
 def test_the_python_example_uses_what_exists() -> None:
