@@ -95,6 +95,7 @@ BAD = {
     "invalid UTF-8": (token(b"\xff"), "not_utf8", False),
     "cut text": (token(b"[1"), "unparsable", False),
     "deep nesting": (token(b"[" * 100_000), "too_deep", False),
+    "a large body": (token(bytes((1 << 20) + 1)), "too_large", False),
     "a call": (token(b"__import__('os').system('touch X')"), "unparsable", False),
     "a text in clear": ("{'user_id': 'PLAINTEXT'}", "malformed_token", True),
 }
@@ -124,16 +125,6 @@ def test_poison_becomes_rejected_rows_and_the_others_go_on(tmp_path: Path) -> No
             assert (KEYS.decrypt(row["ciphertext"]), row["key"]) == (raw, digest(raw))
         else:
             assert (row["ciphertext"], row["key"]) == (data, digest(str(data)))
-
-
-def test_a_body_of_50_mb_is_rejected_like_any_other(tmp_path: Path) -> None:
-    """T7."""
-    large = base64.urlsafe_b64encode(bytes(50_000_000)).decode()
-    (tmp_path / "lines.json").write_text(json.dumps({"data": large}) + "\n" + json.dumps({"data": good("a")}) + "\n")
-
-    rows, note = decoded(tmp_path)
-    assert note == {"extracted": 2, "errors": []}
-    assert [row["reason"] for row in rows] == [None, "malformed_token"]
 
 
 def test_rows_are_sent_on_by_their_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
