@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -25,7 +26,7 @@ def from_yaml(text: str, **overrides: object) -> IngestConfig:
     return load(IngestConfig, "run.yaml", {**PLACES, **overrides}, lambda _: text)
 
 
-def message(text: str = "", **overrides: object) -> str:
+def message(text: str = "", **overrides: Any) -> str:
     with pytest.raises(ConfigError) as caught:
         from_yaml(text, **overrides)
     return str(caught.value)
@@ -38,7 +39,14 @@ def test_every_option_has_the_documented_default() -> None:
     window = {"cursor_param": "cursor", "header_from": None, "since": None, "until": None, "overlap": 60}
     form = {"out": "o", "layout": "hive", "publish": "compact", "records_per_object": 250_000, "methods": methods}
     record = {"urls": {"/api/products/product/": 1}, "keys_from": "env:TALLYMARK_FERNET_KEYS", "optional": ()}
-    run = {"budget": Decimal(5), "run_id": None, "every": None, "lock_seconds": 120, "sizes": False, "log_level": "INFO"}
+    run = {
+        "budget": Decimal(5),
+        "run_id": None,
+        "every": None,
+        "lock_seconds": 120,
+        "sizes": False,
+        "log_level": "INFO",
+    }
 
     assert loaded().model_dump() == {**source, **window, **form, **record, **run}
 
@@ -68,7 +76,7 @@ def test_every_heading_stands_before_a_field_and_every_field_has_help() -> None:
         ({"api": "http://x", "replay": True}, "--api and --input and --replay"),
     ],
 )
-def test_exactly_one_source_is_needed(sources: dict[str, object], given: str) -> None:
+def test_exactly_one_source_is_needed(sources: dict[str, Any], given: str) -> None:
     assert message(**sources) == f"one source is needed, --api, --input or --replay; given: {given}."
 
 
@@ -78,7 +86,7 @@ def test_any_source_is_enough(source: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("one", [{"run_id": "x"}, {"since": "2026-03-17T14:00:00Z"}, {"until": "2026-03-17T14:00:00Z"}])
-def test_a_schedule_makes_many_runs(one: dict[str, object]) -> None:
+def test_a_schedule_makes_many_runs(one: dict[str, Any]) -> None:
     expected = "--every makes many runs: --run-id, --since and --until are for one."
 
     assert message(every="5m", **one) == expected
@@ -159,7 +167,7 @@ def test_a_budget_may_be_a_fraction_or_nothing() -> None:
         ("publish", "json"),
     ],
 )
-def test_a_value_outside_of_its_range_is_refused_by_its_option(name: str, value: object) -> None:
+def test_a_value_outside_of_its_range_is_refused_by_its_option(name: str, value: Any) -> None:
     assert message(**{name: value}).startswith(f"--{name.replace('_', '-')}: {value!r} ")
 
 

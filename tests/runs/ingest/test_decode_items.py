@@ -16,7 +16,7 @@ from cryptography.fernet import Fernet
 
 from tallymark.ingest.tables import QUARANTINE
 from tallymark.ingest.tokens import Keys, digest
-from tallymark.ingest.travelling import TRAVELLING
+from tallymark.ingest.travelling import TRAVELLING, record_batch
 from tallymark.io.objects import ObjectStore
 from tallymark.runs.ingest import decode_items
 from tallymark.runs.ingest.decode_items import Decoding, decode, token_of
@@ -45,9 +45,7 @@ def decoded(folder: Path, keys: Keys = KEYS, quarantined: bool = False) -> tuple
     store = ObjectStore()
     tasks = Broadcast([pickle.dumps(list(enumerate(store.list_objects(str(folder)))))])
     batches = list(
-        decode(
-            iter([pa.RecordBatch.from_pydict({"id": [0]})]), tasks, Decoding(store, keys, frozenset(), quarantined)
-        )
+        decode(iter([pa.RecordBatch.from_pydict({"id": [0]})]), tasks, Decoding(store, keys, frozenset(), quarantined))
     )
     assert all(batch.schema == TRAVELLING for batch in batches)
     *rows, counted = [row for batch in batches for row in batch.to_pylist()]
@@ -130,7 +128,7 @@ def test_poison_becomes_rejected_rows_and_the_others_go_on(tmp_path: Path) -> No
 def test_rows_are_sent_on_by_their_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode_items, "_BATCH_BYTES", 1_000)
     sent: list[int] = []
-    as_it_is = decode_items.record_batch
+    as_it_is = record_batch
 
     def noted(records: list[Any]) -> pa.RecordBatch:
         sent.append(len(records))

@@ -94,7 +94,9 @@ def test_the_same_rows_give_the_same_bytes_from_whatever_files(tmp_path: Path) -
 
     for name, files in (("one", [whole]), ("three", cut), ("backwards", cut[::-1])):
         publish(tmp_path / name, hour(*files))
-    objects = [(tmp_path / name / "published/dt=2026-03-07/hour=07/logs.json.gz") for name in ("one", "three", "backwards")]
+    objects = [
+        (tmp_path / name / "published/dt=2026-03-07/hour=07/logs.json.gz") for name in ("one", "three", "backwards")
+    ]
     assert objects[0].read_bytes() == objects[1].read_bytes() == objects[2].read_bytes()
     assert objects[0].read_bytes()[4:8] == bytes(4), "no time in the header"
 
