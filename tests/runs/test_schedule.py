@@ -107,7 +107,7 @@ def test_the_next_run_is_announced(caplog: pytest.LogCaptureFixture) -> None:
     ],
 )
 def test_what_is_no_schedule_is_refused_before_the_first_run(every: str, message: str) -> None:
-    """To cron 0 is Sunday, the library counts from Monday. A 31st of February would end the process at the first tick."""
+    """To cron 0 is Sunday, the library counts from Monday. A 31st of February would end it at the first tick."""
     work, called = ticks(lambda: 0)
 
     with pytest.raises(ConfigError) as caught:
