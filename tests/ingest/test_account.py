@@ -56,7 +56,7 @@ def test_a_conflict_could_be_read_and_is_not_bad() -> None:
 def test_nothing_is_an_account_too() -> None:
     empty = add_up([])
 
-    assert (empty.extracted, empty.written, empty.bad_percent, empty.hours) == (0, 0, 0, {})
+    assert (empty.extracted, empty.written, empty.bad_percent, empty.hours) == (0, 0, Decimal(0), {})
     assert add_up([row(COUNTED, note={"extracted": 0, "errors": []})]) == empty
 
 

@@ -139,7 +139,9 @@ known = st.fixed_dictionaries(
     {
         "record_id": texts.filter(bool) | numbers,
         "inDate": st.sampled_from(TIMES)
-        | st.datetimes(datetime(2000, 1, 1), datetime(2099, 12, 31)).map(lambda moment: moment.isoformat())
+        | st.datetimes(*map(datetime.fromisoformat, ("2000-01-01", "2099-12-31"))).map(
+            lambda moment: moment.isoformat()
+        )
         | st.integers(946_684_800, 4_102_444_799)
         | st.floats(946_684_800, 4_102_444_799),
     },

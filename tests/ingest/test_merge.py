@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -31,7 +32,7 @@ def merged(rows: list[Row], known: list[Row], cuts: list[int]) -> tuple[list[Row
         return table.filter(pa.array(within, pa.bool_()))
 
     edges = sorted({0, *cuts, len(rows)})
-    batches = [pa.RecordBatch.from_pylist(rows[start:end], SCHEMA) for start, end in zip(edges, edges[1:])]
+    batches = [pa.RecordBatch.from_pylist(rows[start:end], SCHEMA) for start, end in pairwise(edges)]
     merge = Merge(of_table, CONTENT, conflicts.append)
     return [new for batch in merge.new_rows(batches) for new in batch.to_pylist()], conflicts, merge.settled, asked
 

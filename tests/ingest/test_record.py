@@ -24,15 +24,19 @@ PLAIN = LogRecord(
 )
 
 
-def record(*lacking: str, optional: tuple[str, ...] = (), **changed: Any) -> LogRecord:
-    fields = {name: value for name, value in FIELDS.items() if name not in lacking} | changed
+def record(*lacking: str, optional: tuple[str, ...] = (), **given: Any) -> LogRecord:
+    fields = {name: value for name, value in FIELDS.items() if name not in lacking} | given
     return to_record(read_fields(json.dumps(fields).encode()), frozenset(optional))
 
 
-def reason(*lacking: str, optional: tuple[str, ...] = (), **changed: Any) -> str:
+def reason(*lacking: str, optional: tuple[str, ...] = (), **given: Any) -> str:
     with pytest.raises(Rejected) as caught:
-        record(*lacking, optional=optional, **changed)
+        record(*lacking, optional=optional, **given)
     return caught.value.reason
+
+
+def changed(name: str, value: object) -> dict[str, Any]:
+    return {name: value}
 
 
 def test_a_record_of_the_known_fields_has_nothing_else() -> None:
@@ -63,26 +67,26 @@ def test_a_field_in_another_case_is_another_field() -> None:
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_missing_field_and_an_unexpected_null_are_rejected(name: str) -> None:
     assert reason(name) == "missing_field"
-    assert reason(**{name: None}) == "wrong_type"
+    assert reason(**changed(name, None)) == "wrong_type"
 
 
 @pytest.mark.parametrize("name", ["user_id", "method", "url"])
 def test_an_optional_field_may_lack_or_be_null_and_the_two_stay_apart(name: str) -> None:
-    assert record(name, optional=(name,)) == PLAIN._replace(**{name: None})
-    null = record(optional=(name,), **{name: None})
-    assert null == PLAIN._replace(**{name: None, "not_text": json.dumps({name: "null"})})
-    assert reason(optional=(name,), **{name: 7}) == "wrong_type"
+    assert record(name, optional=(name,)) == PLAIN._replace(**changed(name, None))
+    null = record(optional=(name,), **changed(name, None))
+    assert null == PLAIN._replace(not_text=json.dumps({name: "null"}), **changed(name, None))
+    assert reason(optional=(name,), **changed(name, 7)) == "wrong_type"
 
 
 @pytest.mark.parametrize("name", FIELDS)
 @pytest.mark.parametrize("value", [True, {"a": 1}, ["GET"], []])
 def test_a_structure_in_the_place_of_a_text_is_rejected(name: str, value: object) -> None:
-    assert reason(**{name: value}) == "wrong_type"
+    assert reason(**changed(name, value)) == "wrong_type"
 
 
 @pytest.mark.parametrize("name", ["user_id", "method", "url"])
 def test_a_number_in_the_place_of_a_text_is_rejected(name: str) -> None:
-    assert reason(**{name: 1}) == "wrong_type"
+    assert reason(**changed(name, 1)) == "wrong_type"
 
 
 def test_an_id_may_be_a_number_and_is_not_the_same_as_its_text() -> None:

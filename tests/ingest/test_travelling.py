@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,7 +53,7 @@ def test_the_counts_of_a_task_travel_as_a_row() -> None:
 def test_every_row_comes_under_its_place_once_wherever_batches_are_cut(places: list[str], cuts: list[int]) -> None:
     whole = pa.RecordBatch.from_pydict({"place": pa.array(places, pa.string()), "at": list(range(len(places)))})
     edges = [0, *(min(cut, len(places)) for cut in cuts), len(places)]
-    batches = [whole.slice(start, end - start) for start, end in zip(edges, edges[1:])]
+    batches = [whole.slice(start, end - start) for start, end in pairwise(edges)]
 
     found = [
         (place, [row for piece in pieces for row in piece["at"].to_pylist()]) for place, pieces in by_place(batches)
