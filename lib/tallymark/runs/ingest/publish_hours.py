@@ -36,7 +36,7 @@ PUBLISHED = pa.schema(
         ("error", pa.string()),
     ]
 )
-_ROWS = 20_000
+_ROWS = 2_000
 _LEVEL = 3
 _GZIP_MEMBER = 31
 """zlib's number for a gzip header and the largest window."""
@@ -117,8 +117,10 @@ def _write(path: Path, rows: pa.Table, dictionary: Dictionary | None) -> int:
     return int(rows.num_rows)
 
 
-def _lines(rows: pa.Table, dictionary: Dictionary | None) -> Iterable[bytes]:
+def _lines(rows: pa.Table, dictionary: Dictionary | None) -> Iterable[bytearray]:
     for batch in rows.drop_columns("event_time").to_batches(max_chunksize=_ROWS):
-        found = batch.to_pylist()
-        lines = [plain(row) for row in found] if dictionary is None else [compact(row, dictionary) for row in found]
-        yield b"".join(line + b"\n" for line in lines)
+        lines = bytearray()  # a list of as many small objects takes half as long again
+        for row in batch.to_pylist():
+            lines += plain(row) if dictionary is None else compact(row, dictionary)
+            lines += b"\n"
+        yield lines
