@@ -18,7 +18,8 @@ from tallymark.ingest.record import LogRecord
 
 QUARANTINE_PLACE = "quarantine"
 COUNTED = "counted"
-BATCH_ROWS = 8_192
+BATCH_ROWS = 2_048
+"""Rows that leave a task together; with more of them, the records that wait no longer fit into the caches."""
 
 TRAVELLING = pa.schema(
     [
