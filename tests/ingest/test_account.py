@@ -93,6 +93,15 @@ def test_a_count_of_a_task_that_was_altered_is_refused(place: tuple[int, str], c
         add_up(rows)
 
 
+def test_a_conflict_under_another_reason_is_refused() -> None:
+    """All sums hold, but the hour says conflict and the quarantine does not."""
+    rows = merged()
+    rows[2]["note"] = json.dumps({"bad_time": 1})
+
+    with pytest.raises(AccountingError, match="conflicts do not add up"):
+        add_up(rows)
+
+
 @pytest.mark.parametrize("at", range(6))
 def test_a_row_that_was_lost_or_came_twice_is_refused(at: int) -> None:
     rows = merged()
