@@ -86,9 +86,7 @@ def test_an_hour_is_one_object_in_the_order_of_time_and_id(tmp_path: Path) -> No
     assert ids(path) == ["r000", "r001", "r003", "r009", "r002"]
 
 
-def test_the_same_rows_give_the_same_bytes_from_whatever_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_same_rows_give_the_same_bytes_from_whatever_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """T3, T17: whoever publishes an hour again changes nothing, though gzip shows where its input was cut."""
     monkeypatch.setattr(publish_hours, "_ROWS", 7)
     records = [record(number, number % 60, more={"b": 1, "a": number}) for number in range(50)]
