@@ -57,7 +57,7 @@ def _of_aws(name: str) -> str:
         advice = "the role needs secretsmanager:GetSecretValue on it, and the name and region must be right"
         raise ConfigError(f"the secret aws:{secret_id} cannot be read: {code}; {advice}") from None
     except BotoCoreError as error:
-        cause = type(error).__name__
+        cause = type(error).__name__  # NoRegionError, NoCredentialsError, EndpointConnectionError, ...
         raise ConfigError(f"the secret aws:{secret_id} cannot be read: {cause}; check region and network") from None
     text = answer.get("SecretString")
     if text is None:
