@@ -30,6 +30,10 @@ def result(run: Row) -> str:
     return "FAILED" if run["failed"] == run["cells"] else "COMPLETED_WITH_FAILURES" if run["failed"] else "OK"
 
 
+def _label(run: Row) -> str:
+    return f"{when(run['run_time'])} {outcome(result(run))} {run['kind']} ({run['run_id']})"
+
+
 def holds(folder: Folder) -> bool:
     """Tells whether a bulkload wrote here, or is just writing for the first time."""
     return folder.holds("bulkload_cells") or folder.has(bulkload_monitoring.PROGRESS)
@@ -45,13 +49,13 @@ def show(folders: Sequence[Folder], now: Callable[[], datetime]) -> None:
         monitoring, comparison, analysis = st.tabs(["Monitoring", "Comparison", "Analysis"])
         with monitoring:
             bulkload_monitoring.show_live(folder, now)
+        run, runs = None, list[Row]()
         with monitoring, problems_shown():
             runs = runs_of(folder)
-        label = "{} {} {} ({})".format
-        run = choose_run(
-            runs, lambda row: label(when(row["run_time"]), outcome(result(row)), row["kind"], row["run_id"])
-        )
+            run = choose_run(runs, _label)
         if run is None:
+            for tab in (comparison, analysis):
+                tab.info("Nothing to show: no run of this folder could be read; see Monitoring.")
             return
         with monitoring, problems_shown():
             bulkload_monitoring.show_run(folder, run["run_id"])

@@ -76,8 +76,9 @@ def _show_providers(folder: Folder) -> None:
     rows = folder.rows(
         "SELECT provider, instance_type, measurement, method, max(pace) AS pace FROM (SELECT provider, instance_type, "
         "measurement, method, median(rows_per_second) AS pace FROM bulkload_cells WHERE kind = 'benchmark' "
-        f"AND status = 'OK' AND method <> '{_ROOFLINE}' GROUP BY run_id, provider, instance_type, measurement, method, batch_size, "
-        "num_connections) GROUP BY provider, instance_type, measurement, method ORDER BY 1, 2, 3, 4",
+        f"AND status = 'OK' AND method <> '{_ROOFLINE}' GROUP BY run_id, provider, instance_type, measurement, "
+        "method, batch_size, num_connections) GROUP BY provider, instance_type, measurement, method "
+        "ORDER BY 1, 2, 3, 4",
         "bulkload_cells",
     )
     if not rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -126,8 +126,7 @@ def choose_folder(folders: Sequence[Folder], job: str, holds: Callable[[Folder],
     """Returns the folder that the reader chose, at first one that ``holds`` something of the job; None without."""
     known = {folder.uri: folder for folder in folders}
     holding = [folder.uri for folder in folders if holds(folder)]
-    first = list(known).index(holding[0]) if holding else 0
-    chosen = st.sidebar.selectbox("Output folder", known.keys(), index=first, key="folder", bind="query-params")
+    chosen = _choose("Output folder", "folder", known.keys(), next(iter(holding), folders[0].uri), str)
     if chosen in holding:
         return known[chosen]
     st.info(plain(f"Nothing to show: {chosen} holds nothing of {job}.") + f" Fill it by `./spark-submit.sh {job}`.")
@@ -140,10 +139,17 @@ def choose_run(runs: Sequence[Row], label: Callable[[Row], str]) -> Row | None:
         st.info("Nothing to show: the table holds no run yet.")
         return None
     known = {str(run["run_id"]): run for run in runs}
-    chosen = st.sidebar.selectbox(
-        "Run", known.keys(), format_func=lambda run_id: label(known[run_id]), key="run", bind="query-params"
-    )
-    return known.get(chosen)
+    chosen = _choose("Run", "run", known.keys(), next(iter(known)), lambda run_id: label(known[run_id]))
+    return known[chosen]
+
+
+def _choose(label: str, key: str, options: Collection[str], first: str, show: Callable[[str], str]) -> str:
+    """Returns what the reader chose; it stands in the address of the page, so that a link leads to the same."""
+    linked = st.query_params.get(key, first)
+    index = list(options).index(linked if linked in options else first)
+    chosen = st.sidebar.selectbox(label, options, index=index, format_func=show, key=key)
+    st.query_params[key] = chosen
+    return chosen
 
 
 def show_table(rows: Sequence[Row], what: str, empty: str) -> None:
