@@ -15,12 +15,6 @@ from tallymark.reconcile.tables import FILES, RUNS
 
 Page = Callable[..., AppTest]
 JOBS = ("reconcile", "ingest", "bulkload", "export")
-MAKERS = {
-    "reconcile": tables.reconcile_out,
-    "ingest": tables.ingest_out,
-    "bulkload": tables.bulkload_out,
-    "export": tables.export_out,
-}
 
 
 def script(name: str, uris: list[str], now: str) -> None:
@@ -55,17 +49,6 @@ def words(page: AppTest) -> str:
     found += [str(code.value) for code in page.code]
     found += [frame.value.to_csv(index=False) for frame in page.dataframe]
     return "\n".join(found).replace("\\", "")
-
-
-@pytest.fixture(scope="module")
-def outs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("outs")
-    for name, make in MAKERS.items():
-        make(str(root / name))
-    for name, make in (("broken", tables.broken_out), ("foreign", tables.foreign_out), ("void", tables.void_out)):
-        make(str(root / name))
-    (root / "empty").mkdir()
-    return {place.name: place for place in root.iterdir()}
 
 
 def test_a_run_of_reconcile_shows_its_verdict_its_equations_and_its_errors(outs: dict[str, Path]) -> None:
