@@ -60,11 +60,14 @@ def test_export_shows_its_equation_and_its_charts(dashboard: Dashboard) -> None:
 def test_the_three_tabs_of_bulkload_show_a_run(dashboard: Dashboard) -> None:
     said = dashboard.open("bulkload", "bulkload")
 
-    assert "1 cells failed; they are never ranked." in said
+    assert "1 cell failed; failed cells are never ranked." in said
     assert dashboard.charts() == 1
 
     assert "copy_text: rows/s" in dashboard.tab("Comparison")
     assert dashboard.page.locator(".js-plotly-plot .annotation:visible").first.text_content() == "FAILED"
+    assert dashboard.page.locator(".js-plotly-plot:visible .xaxislayer-above .xtick").all_text_contents() == [
+        *("1", "50"), "1", *("aws box (emulated)", "local box (measured)"),
+    ]  # fmt: skip
     assert dashboard.charts() == 3
 
     assert "Per connection" in dashboard.tab("Analysis")
@@ -96,7 +99,7 @@ def test_the_progress_of_a_running_job_moves_by_itself(dashboard: Dashboard, out
 
 
 def test_a_bulkload_whose_cells_all_failed_renders_in_each_tab(dashboard: Dashboard) -> None:
-    assert "1 cells failed" in dashboard.open("bulkload", "bulkload", run="lost")
+    assert "1 cell failed" in dashboard.open("bulkload", "bulkload", run="lost")
     assert "No cell of this run succeeded" in dashboard.tab("Comparison")
     assert "no batch of this run was committed" in dashboard.tab("Analysis")
 

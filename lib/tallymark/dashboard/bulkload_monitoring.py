@@ -13,7 +13,8 @@ import streamlit as st
 
 from tallymark.dashboard import charts
 from tallymark.dashboard.reading import Folder, Row, text
-from tallymark.dashboard.showing import amount, banner, metrics, plain, problems_shown, show_table, when
+from tallymark.dashboard.showing import banner, metrics, plain, problems_shown, show_table, when
+from tallymark.report.wording import counted
 
 PROGRESS = "migration_progress.json"
 _EVERY = timedelta(seconds=2)
@@ -89,7 +90,7 @@ def show_run(folder: Folder, run_id: str) -> None:
         "bulkload_cells",
     )
     if failed:
-        st.error(f"✖ {amount(len(failed))} cells failed; they are never ranked.")
+        st.error(f"✖ {counted(len(failed), 'cell')} failed; failed cells are never ranked.")
         show_table(failed, "Failed cells", "")
     with problems_shown():
         seconds = folder.rows(

@@ -62,7 +62,8 @@ def heat_map(
     )
     figure = go.Figure(heat)
     for across, down in (place for place, value in cells.items() if value is None):
-        figure.add_annotation(x=str(across), y=str(down), text="FAILED", showarrow=False)
+        # By position: on an axis of categories a text that looks like a number is taken for one.
+        figure.add_annotation(x=list(x).index(across), y=list(y).index(down), text="FAILED", showarrow=False)
     category = {"type": "category"}
     _show(figure, title, "connections", "batch size", height=120 + 60 * len(y), x=category, y=category)
 
