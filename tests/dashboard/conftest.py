@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 import dashboard_tables as tables
 
@@ -65,17 +65,14 @@ class Dashboard:
         self.page.wait_for_selector("[data-testid=stSkeleton]", state="detached", timeout=60_000)
         return self.page.inner_text("[data-testid=stMainBlockContainer]")
 
-    def tab(self, name: str) -> str:
-        """Choose a tab, return what it shows."""
+    def tab(self, name: str, words: str) -> None:
+        """Choose a tab, wait until it shows the words."""
         self.page.get_by_role("tab", name=name, exact=True).click()
-        panel = self.page.locator("[role=tabpanel]:visible").first
-        panel.wait_for()
-        self.page.wait_for_selector("[data-testid=stSkeleton]", state="detached", timeout=60_000)
-        return panel.inner_text()
+        expect(self.page.locator("[role=tabpanel]:visible")).to_contain_text(words, timeout=60_000)
 
-    def charts(self) -> int:
-        """Return how many charts can be seen."""
-        return self.page.locator(".js-plotly-plot:visible").count()
+    def expect_charts(self, count: int) -> None:
+        """Wait until the page shows so many charts."""
+        expect(self.page.locator(".js-plotly-plot:visible")).to_have_count(count, timeout=60_000)
 
 
 @pytest.fixture(scope="session")

@@ -94,7 +94,7 @@ def test_files_are_found_by_status_and_by_any_characters_of_their_path(outs: dic
 
 
 def test_contents_of_records_are_shown_only_when_chosen_and_masked_values_stay_masked(outs: dict[str, Path]) -> None:
-    page = opened("reconcile", outs["reconcile"], run="second")
+    page = opened("reconcile", outs["reconcile"], run="second", tab="Mismatches")
 
     assert "a secret of the record" not in words(page)
     assert not page.code
@@ -153,27 +153,29 @@ def test_the_first_bulkload_of_a_folder_is_seen_before_it_has_a_table(tmp_path: 
 
 def test_a_failed_cell_is_reported_and_never_ranked(outs: dict[str, Path]) -> None:
     said = words(opened("bulkload", outs["bulkload"]))
-
     assert "✖ 1 cell failed; failed cells are never ranked." in said
     assert "copy_text,1000,50,1,53300,too many connections" in said
+
+    said = words(opened("bulkload", outs["bulkload"], tab="Comparison"))
     assert "Rows/s: 3,000" in said
     assert "Of the roofline: 38 %" in said
 
 
 def test_a_bulkload_whose_cells_all_failed_has_nothing_to_compare(outs: dict[str, Path]) -> None:
-    said = words(opened("bulkload", outs["bulkload"], run="lost"))
-
-    assert "No cell of this run succeeded, so there is nothing to compare." in said
-    assert "no batch of this run was committed" in said
+    comparison, analysis = (
+        words(opened("bulkload", outs["bulkload"], run="lost", tab=tab)) for tab in ("Comparison", "Analysis")
+    )
+    assert "No cell of this run succeeded, so there is nothing to compare." in comparison
+    assert "no batch of this run was committed" in analysis
 
 
 def test_emulated_figures_say_so(outs: dict[str, Path]) -> None:
-    assert "These figures are emulated" in words(opened("bulkload", outs["bulkload"], run="emulated"))
-    assert "These figures are emulated" not in words(opened("bulkload", outs["bulkload"], run="base"))
+    assert "These figures are emulated" in words(opened("bulkload", outs["bulkload"], run="emulated", tab="Comparison"))
+    assert "emulated" not in words(opened("bulkload", outs["bulkload"], run="base", tab="Comparison"))
 
 
 def test_a_run_is_compared_with_a_baseline_cell_by_cell(outs: dict[str, Path]) -> None:
-    page = opened("bulkload", outs["bulkload"])
+    page = opened("bulkload", outs["bulkload"], tab="Comparison")
     baseline = next(box for box in page.selectbox if box.label == "Compare with the baseline run")
     baseline.select("base").run()
 
@@ -184,7 +186,7 @@ def test_a_run_is_compared_with_a_baseline_cell_by_cell(outs: dict[str, Path]) -
 
 
 def test_batches_are_summed_up_per_table_and_per_connection(outs: dict[str, Path]) -> None:
-    said = words(opened("bulkload", outs["bulkload"]))
+    said = words(opened("bulkload", outs["bulkload"], tab="Analysis"))
 
     assert "things,3,300,0,0.01," in said
     assert "\n7,3,300,0,0.01," in said
@@ -271,9 +273,10 @@ def test_a_data_file_that_is_gone_spoils_only_its_own_part_of_the_page(tmp_path:
     for file in (tmp_path / "delta/mismatches").rglob("*.parquet"):
         file.unlink()
 
-    said = words(opened("reconcile", tmp_path, run="second"))
+    said = words(opened("reconcile", tmp_path, run="second", tab="Mismatches"))
     assert "Cannot be shown: cannot use the table mismatches" in said
-    assert "day=1/same.json" in said
+    assert "source 1,010 = matched 1,005" in said
+    assert "day=1/same.json" in words(opened("reconcile", tmp_path, run="second"))
 
 
 def test_a_new_run_is_seen_although_answers_are_remembered(tmp_path: Path) -> None:

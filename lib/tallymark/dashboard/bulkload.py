@@ -9,7 +9,7 @@ import streamlit as st
 
 from tallymark.dashboard import bulkload_analysis, bulkload_comparison, bulkload_monitoring
 from tallymark.dashboard.reading import Folder, Row
-from tallymark.dashboard.showing import choose_folder, choose_run, outcome, problems_shown, when
+from tallymark.dashboard.showing import choose_folder, choose_run, outcome, problems_shown, tabs, when
 
 SHOWN_RUNS = 200
 
@@ -46,20 +46,18 @@ def show(folders: Sequence[Folder], now: Callable[[], datetime]) -> None:
         folder = choose_folder(folders, "bulkload", holds)
         if folder is None:
             return
-        monitoring, comparison, analysis = st.tabs(["Monitoring", "Comparison", "Analysis"])
-        with monitoring:
-            bulkload_monitoring.show_live(folder, now)
-        run, runs = None, list[Row]()
-        with monitoring, problems_shown():
+        monitoring, comparison, analysis = tabs("Monitoring", "Comparison", "Analysis")
+        if monitoring.open:
+            with monitoring:
+                bulkload_monitoring.show_live(folder, now)
+        with next(tab for tab in (monitoring, comparison, analysis) if tab.open), problems_shown():
             runs = runs_of(folder)
             run = choose_run(runs, _label)
-        if run is None:
-            for tab in (comparison, analysis):
-                tab.info("Nothing to show: no run of this folder could be read; see Monitoring.")
-            return
-        with monitoring, problems_shown():
-            bulkload_monitoring.show_run(folder, run["run_id"])
-        with comparison, problems_shown():
-            bulkload_comparison.show(folder, run, runs)
-        with analysis, problems_shown():
-            bulkload_analysis.show(folder, run["run_id"])
+            if run is None:
+                return
+            if monitoring.open:
+                bulkload_monitoring.show_run(folder, run["run_id"])
+            elif comparison.open:
+                bulkload_comparison.show(folder, run, runs)
+            else:
+                bulkload_analysis.show(folder, run["run_id"])

@@ -22,6 +22,7 @@ from tallymark.dashboard.showing import (
     plain,
     problems_shown,
     show_table,
+    tabs,
     when,
 )
 
@@ -55,11 +56,13 @@ def show(folders: Sequence[Folder]) -> None:
         )
         if run is not None:
             _show_run(run)
-    quarantine, hours = st.tabs(["Quarantine", "Hours of the table"])
-    with quarantine, problems_shown():
-        _show_quarantine(folder)
-    with hours, problems_shown():
-        _show_hours(folder)
+    quarantine, hours = tabs("Quarantine", "Hours of the table")
+    if quarantine.open:
+        with quarantine, problems_shown():
+            _show_quarantine(folder)
+    if hours.open:
+        with hours, problems_shown():
+            _show_hours(folder)
 
 
 def _show_run(run: Row) -> None:

@@ -22,6 +22,7 @@ from tallymark.dashboard.showing import (
     problems_shown,
     show_table,
     size,
+    tabs,
     when,
 )
 from tallymark.report.wording import counted, rate
@@ -93,13 +94,16 @@ def _show_run(folder: Folder, run: Row, runs: list[Row]) -> None:
     equation("backup", run["backup_records"], {**both, **more})
     for warning in run["warnings"] or []:
         st.warning(plain(warning))
-    files, records, trend = st.tabs(["Files", "Mismatches", "Trend"])
-    with files, problems_shown():
-        _show_files(folder, run["run_id"])
-    with records, problems_shown():
-        mismatches.show(folder, run["run_id"])
-    with trend:
-        _show_trend(run, runs)
+    files, records, trend = tabs("Files", "Mismatches", "Trend")
+    if files.open:
+        with files, problems_shown():
+            _show_files(folder, run["run_id"])
+    if records.open:
+        with records, problems_shown():
+            mismatches.show(folder, run["run_id"])
+    if trend.open:
+        with trend:
+            _show_trend(run, runs)
 
 
 def _show_files(folder: Folder, run_id: str) -> None:

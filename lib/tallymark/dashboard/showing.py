@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 import streamlit as st
+from streamlit.elements.lib.mutable_tab_container import TabContainer
 
 from tallymark.dashboard.reading import Folder, NothingThereError, Row
 from tallymark.errors import TallymarkError
@@ -150,6 +151,11 @@ def _choose(label: str, key: str, options: Collection[str], first: str, show: Ca
     chosen = st.sidebar.selectbox(label, options, index=index, format_func=show, key=key)
     st.query_params[key] = chosen
     return chosen
+
+
+def tabs(*names: str) -> Sequence[TabContainer]:
+    """Returns tabs of which only the ``open`` one is to be filled; it stands in the address too."""
+    return st.tabs(names, key="tab", on_change="rerun", bind="query-params")
 
 
 def show_table(rows: Sequence[Row], what: str, empty: str) -> None:
