@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 SETUP := conf/local/setup.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help venv jars demo demo-ingest test check bench bench-ingest format clean
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(MAKEFILE_LIST))
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -25,6 +25,9 @@ demo: venv jars ## make sample data with known faults and reconcile it: no accou
 
 demo-ingest: venv jars ## pull encrypted logs from a faulty API into hours, twice, and compare with its truth
 	@$(PYTHON) demo/ingest.py
+
+dashboard: venv ## show what the jobs left in their output folders: DASHBOARD=OUT[,OUT2...], at first those of the demos
+	@PYTHONPATH=lib .venv/bin/streamlit run lib/tallymark/dashboard/app.py -- $(DASHBOARD)
 
 test: venv jars ## run all tests
 	@$(PYTHON) -m pytest
@@ -52,7 +55,7 @@ build/peers/requirements.txt: benchmarks/requirements.txt
 	@cp $< $@
 
 # --- export
-.PHONY: bench-export demo-export
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(MAKEFILE_LIST))
 bench-export: venv ## measure export against psql and a LIMIT/OFFSET loop (minutes); BENCH_EXPORT="--rows 10000000"
 	@$(PYTHON) benchmarks/export/run.py $(BENCH_EXPORT)
 

@@ -13,7 +13,7 @@ setup(
     python_requires=">=3.10",
     package_dir={"": "lib"},
     packages=find_packages("lib"),
-    package_data={"tallymark": ["py.typed"]},
+    package_data={"tallymark": ["py.typed"], "tallymark.dashboard": [".streamlit/config.toml"]},
     install_requires=[
         "APScheduler>=3.10,<4",
         "boto3>=1.34",
