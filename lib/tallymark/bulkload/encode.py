@@ -95,7 +95,10 @@ def _moments(kind: pa.DataType, integer: str, epoch: int) -> Callable[[pa.Array]
     limits = np.iinfo(number)
 
     def encode(values: pa.Array) -> pa.Array:
-        after, before = pc.fill_null(pc.equal(values, "infinity"), False), pc.fill_null(pc.equal(values, "-infinity"), False)
+        after, before = (
+            pc.fill_null(pc.equal(values, "infinity"), False),
+            pc.fill_null(pc.equal(values, "-infinity"), False),
+        )
         plain = pc.if_else(pc.or_(after, before), pa.scalar(None, pa.string()), values)
         counts = plain.cast(kind).cast(pa.int32() if limits.bits == 32 else pa.int64())
         shifted = pc.fill_null(counts, epoch).to_numpy(zero_copy_only=False).astype(number) - number.type(epoch)
@@ -112,7 +115,11 @@ def _numeric(values: pa.Array) -> pa.Array:
 
 
 def _uuid(values: pa.Array) -> pa.Array:
-    return _varying(pa.array([None if text is None else bytes.fromhex(text.replace("-", "")) for text in values.to_pylist()], pa.binary()))
+    return _varying(
+        pa.array(
+            [None if text is None else bytes.fromhex(text.replace("-", "")) for text in values.to_pylist()], pa.binary()
+        )
+    )
 
 
 _BINARY: dict[str, Callable[[pa.Array], pa.Array]] = {

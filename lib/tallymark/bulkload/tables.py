@@ -73,4 +73,5 @@ CELLS = pa.schema(
 )
 """``kind``: benchmark or load. ``measurement``: measured or emulated. ``load_seconds``: from the first connection of
 the cell to its last commit, added up over the tables; ``wall_seconds`` adds what Spark needs to start its tasks.
-``effective_connections``: the most backends of the cell that the server had at once; ``mean_active``: of its samples."""
+``effective_connections``: the most backends of the cell that the server had at once; ``mean_active``: the mean of those
+that were busy."""

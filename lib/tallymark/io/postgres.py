@@ -218,3 +218,14 @@ def _no_table(text: str) -> TableName:
         f"{text!r} is no name of a table: write schema.name, and each part that is not "
         'letters, digits and _ in double quotes: "My schema"."my-table"'
     )
+
+
+def sqlstate_of(error: psycopg.Error) -> str | None:
+    """Returns the SQLSTATE; libpq keeps that of a refused connection to itself, so the text must tell.
+
+    >>> sqlstate_of(psycopg.OperationalError("FATAL:  sorry, too many clients already"))
+    '53300'
+    """
+    if error.sqlstate is None and re.search(r"too many (?:clients|connections)|connection slots", str(error)):
+        return "53300"
+    return error.sqlstate
