@@ -8,33 +8,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timezone, tzinfo
-from decimal import Decimal, InvalidOperation
-from functools import cached_property, partial
-from typing import Annotated, Any, TypeAlias
+from datetime import timezone, tzinfo
+from functools import cached_property
+from typing import Any
 
 import msgspec
 import pyarrow as pa
 
 from tallymark.bulkload.columns import Column, schema_of
+from tallymark.bulkload.typed_rows import TypedRows
+from tallymark.bulkload.values import READERS, Value
 from tallymark.records.block import InvalidRecord
-
-Value: TypeAlias = "int | float | bool | str | None"
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _STRING = msgspec.json.Decoder(str)
-_INTEGER = re.compile(r"-?[0-9]+")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,7})?")
-_TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d)?(?:\.(\d{1,6})0*)?)? ?(Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII
-)
-_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
-_ENDLESS = ("infinity", "-infinity")
-_RANGES = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
-_NUMERIC_DIGITS, _NUMERIC_SCALE = 131_072, 16_383  # PostgreSQL: "Numeric Types"
 
 
 @dataclass(frozen=True)
@@ -97,8 +87,8 @@ class RowReader:
             return self.read_exactly(record)  # it knows what is wrong, and what only looks so
 
     @cached_property
-    def _quick(self) -> _Quick:
-        return _Quick(self)
+    def _quick(self) -> TypedRows:
+        return TypedRows(self.columns, self.zone, self.value)
 
     def read_exactly(self, record: bytes) -> list[Value]:
         """Returns the same as `read`, value by value."""
@@ -121,7 +111,7 @@ class RowReader:
                 raise InvalidRecord(f"MISSING {column.name}")
             return None
         try:
-            return _READERS[column.type.name](self, column, text)
+            return READERS[column.type.name](self.zone, column, text)
         except InvalidRecord as invalid:
             raise InvalidRecord(f"{invalid.reason} {column.name}") from None
 
@@ -144,77 +134,7 @@ class RowReader:
             text = cleaned
         return text
 
-    def moment(self, column: Column, text: str) -> str:
-        """Returns a timestamp as text: of a timestamptz in UTC, with a Z."""
-        with_zone = column.type.name == "timestamptz"
-        if text in _ENDLESS:
-            return text
-        found = _TIME.fullmatch(text)
-        if found is None or (found[5] and not with_zone):
-            raise InvalidRecord("INVALID_TIME")
-        day, minutes, seconds, fraction, offset = found.groups()
-        try:
-            plain = datetime.fromisoformat(f"{day}T{minutes or '00:00'}{seconds or ':00'}.{fraction or '0':0<6}")
-            if with_zone:
-                zone = _zone(offset) if offset else self.zone
-                plain = plain.replace(tzinfo=zone).astimezone(timezone.utc).replace(tzinfo=None)
-        except (ValueError, OverflowError):
-            raise InvalidRecord("INVALID_TIME") from None
-        return plain.isoformat(" ", "microseconds") + ("Z" if with_zone else "")
 
-
-class _Quick:
-    """Reads the records that are as expected, nearly all of them, by one typed decoding; raises for any other."""
-
-    def __init__(self, reader: RowReader) -> None:
-        columns = reader.columns
-        self._names = [json.dumps(column.source, ensure_ascii=False).encode() for column in columns]
-        fields = [
-            (f"f{number}", _DECODED.get(column.type.name, msgspec.Raw), _DEFAULTS.get(column.type.name))
-            for number, column in enumerate(columns)
-        ]
-        renamed = {f"f{number}": column.source for number, column in enumerate(columns)}
-        # Two columns of one source would be one field twice: those are read exactly.
-        self._usable = len(set(renamed.values())) == len(columns)
-        struct = msgspec.defstruct("Record", fields if self._usable else [], rename=renamed)
-        self._decoder = msgspec.json.Decoder(struct)
-        self._readers = [partial(self._value, reader, column) for column in columns]
-
-    def read(self, record: bytes) -> list[Value]:
-        record.decode()
-        # An escaped ASCII letter may hide a name, and NUL is such a one.
-        if not self._usable or b"\\u00" in record or any(record.count(name) > 1 for name in self._names):
-            raise InvalidRecord("NOT_PLAIN")
-        return [
-            read(value) for read, value in zip(self._readers, msgspec.structs.astuple(self._decoder.decode(record)))
-        ]
-
-    @staticmethod
-    def _value(reader: RowReader, column: Column, value: Any) -> Value:
-        if isinstance(value, msgspec.Raw):
-            return reader.value(column, bytes(value))
-        if value is None or (column.empty_is_null and not value and isinstance(value, str)):
-            if column.required:
-                raise InvalidRecord("MISSING")
-            return None
-        if isinstance(value, str):
-            return _READERS[column.type.name](reader, column, value)
-        return value  # type: ignore[no-any-return]  # a number or truth value within its bounds
-
-
-def _bounded(bits: int) -> Any:
-    return Annotated[int, msgspec.Meta(ge=-(2 ** (bits - 1)), le=2 ** (bits - 1) - 1)] | str | None
-
-
-_DECODED: dict[str, Any] = {
-    "smallint": _bounded(16),
-    "integer": _bounded(32),
-    "bigint": _bounded(64),
-    "double precision": float | str | None,
-    "boolean": bool | str | None,
-    **dict.fromkeys(("text", "varchar", "date", "timestamp", "timestamptz", "uuid"), str | None),
-}
-_DEFAULTS = dict.fromkeys(("numeric", "jsonb"), msgspec.Raw(b"null"))
 _PLAIN_NUL = re.compile("\0")
 _REPLACED = {"reject": "", "strip": "", "replace": "\ufffd"}
 _ESCAPED = {"reject": "", "strip": "", "replace": r"\\ufffd"}
@@ -258,91 +178,3 @@ def _repeats_a_name(record: bytes) -> bool:
     json.loads(record, object_pairs_hook=top.append, parse_int=str, parse_float=str)
     names = [name for name, _ in top[-1]]  # the outermost object is the last to end
     return len(set(names)) < len(names)
-
-
-def _integer(_reader: RowReader, column: Column, text: str) -> int:
-    if not _INTEGER.fullmatch(text):
-        raise InvalidRecord("NOT_AN_INTEGER" if _NUMBER.fullmatch(text) else "NOT_A_NUMBER")
-    bound = _RANGES[column.type.name]
-    if len(text) > 20 or not -bound <= (value := int(text)) < bound:
-        raise InvalidRecord("OUT_OF_RANGE")
-    return value
-
-
-def _double(_reader: RowReader, _column: Column, text: str) -> float:
-    if not _NUMBER.fullmatch(text):
-        raise InvalidRecord("NOT_A_NUMBER")
-    value = float(text)
-    if value in (float("inf"), float("-inf")):
-        raise InvalidRecord("OUT_OF_RANGE")
-    return value
-
-
-def _numeric(_reader: RowReader, column: Column, text: str) -> str:
-    """Keeps the digits as written; more behind the point than the column has would be rounded away."""
-    if not _NUMBER.fullmatch(text):
-        raise InvalidRecord("NOT_A_NUMBER")
-    try:
-        _, digits, exponent = Decimal(text).as_tuple()
-    except InvalidOperation:
-        raise InvalidRecord("OUT_OF_RANGE") from None
-    assert isinstance(exponent, int)  # the pattern lets no NaN through
-    significant = "".join(map(str, digits)).rstrip("0")
-    size, most = column.type.size, column.type.scale
-    scale = -exponent - (len(digits) - len(significant)) if significant else 0
-    if -exponent > _NUMERIC_SCALE or len(significant) - scale > (_NUMERIC_DIGITS if size is None else size - most):
-        raise InvalidRecord("OUT_OF_RANGE")
-    if size is not None and scale > most:
-        raise InvalidRecord("TOO_MANY_DIGITS")
-    return text
-
-
-def _boolean(_reader: RowReader, _column: Column, text: str) -> bool:
-    if text not in ("true", "false"):
-        raise InvalidRecord("NOT_A_BOOLEAN")
-    return text == "true"
-
-
-def _plain(_reader: RowReader, column: Column, text: str) -> str:
-    if column.type.size is not None and len(text) > column.type.size:
-        raise InvalidRecord("TOO_LONG")
-    return text
-
-
-def _json(_reader: RowReader, _column: Column, text: str) -> str:
-    return text
-
-
-def _date(_reader: RowReader, _column: Column, text: str) -> str:
-    if text in _ENDLESS:
-        return text
-    try:
-        return date.fromisoformat(text if len(text) == 10 else f"{text[:4]}-{text[4:6]}-{text[6:]}").isoformat()
-    except ValueError:
-        raise InvalidRecord("INVALID_DATE") from None
-
-
-def _uuid(_reader: RowReader, _column: Column, text: str) -> str:
-    if not _UUID.fullmatch(text):
-        raise InvalidRecord("INVALID_UUID")
-    return text.lower()
-
-
-def _zone(offset: str) -> tzinfo:
-    if offset == "Z":
-        return timezone.utc
-    digits = offset.replace(":", "")
-    return datetime.strptime(f"{digits:0<5}", "%z").tzinfo or timezone.utc
-
-
-_READERS: dict[str, Callable[[RowReader, Column, str], Value]] = {
-    **dict.fromkeys(_RANGES, _integer),
-    "double precision": _double,
-    "numeric": _numeric,
-    "boolean": _boolean,
-    **dict.fromkeys(("text", "varchar"), _plain),
-    "jsonb": _json,
-    "date": _date,
-    **dict.fromkeys(("timestamp", "timestamptz"), RowReader.moment),
-    "uuid": _uuid,
-}

@@ -123,9 +123,7 @@ class BulkloadConfig(PostgresConfig):
         default=None, description="round_trip_ms and megabits of a slower network to emulate"
     )
     max_rejected: Percentage = Field(default=Decimal(0), description="highest share of rejected records that passes")
-    run_id: RunId | None = Field(
-        default=None, description="name of the run; a load of the same name goes on"
-    )
+    run_id: RunId | None = Field(default=None, description="name of the run; a load of the same name goes on")
     log_level: LogLevel = Field(default="INFO", description="how much is logged")
 
     def table_of(self, path: str) -> TableOptions | None:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
 from pyspark.sql import SparkSession
 
 from tallymark.bulkload.matrix import ROOFLINE, Cell, schedule
-from tallymark.bulkload.statistics import Measured, cheapest, ranked, summarise
+from tallymark.bulkload.result import BenchmarkResult, Counts
+from tallymark.bulkload.statistics import cheapest, ranked, summarise
 from tallymark.config.bulkload import BulkloadConfig
 from tallymark.errors import EXIT_INCOMPLETE, EXIT_MATCH
 from tallymark.runs.bulkload.begun import Run, server_facts
@@ -24,21 +25,6 @@ from tallymark.runs.bulkload.outputs import PROGRESS, LiveProgress
 from tallymark.runs.bulkload.sending import Connection
 from tallymark.runs.bulkload.staging import Staged, stage_all
 from tallymark.runs.bulkload.targets import bench_copies, list_sources, prepare, targets_of
-
-
-@dataclass(frozen=True)
-class BenchmarkResult:
-    """What a benchmark found; ``rejected``: records that are no rows, by reason."""
-
-    run_id: str
-    cells: list[Measured]
-    best: Measured | None
-    recommended: Measured | None
-    rows: int
-    duplicates: int
-    rejected: dict[str, int]
-    errors: list[str]
-    exit_code: int
 
 
 def benchmark(
@@ -144,9 +130,12 @@ def _finish(
         "average_records_per_second": best.rows_per_second if best else None,
         "completion_time": datetime.now(timezone.utc).isoformat(),
     }
-    records = {"read": read, "loaded": loaded, "skipped": duplicates, "rejected": sum(rejected.values())}
-    more = {"kind": "benchmark", "records": records, "rejected_by_reason": rejected, "errors": errors}
+    records = Counts(read, loaded, duplicates, sum(rejected.values()))
+    more = {"kind": "benchmark", "records": asdict(records), "rejected_by_reason": rejected, "errors": errors}
     code = EXIT_INCOMPLETE if failed or errors else EXIT_MATCH
     run.write_stats()
     run.write_results(chosen, cells, more | {"exit_code": code})
-    return BenchmarkResult(run.run_id, cells, best, cheapest(cells), loaded, duplicates, rejected, errors, code)
+    place = run.place
+    return BenchmarkResult(
+        run.run_id, cells, best, cheapest(cells), records, rejected, errors, place.provider, place.measurement, code
+    )

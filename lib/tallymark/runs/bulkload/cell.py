@@ -26,12 +26,14 @@ from tallymark.io.jdbc import sqlstate_of_spark, write_rows
 from tallymark.io.postgres import explained, sqlstate_of
 from tallymark.io.postgres_tables import count_rows
 from tallymark.runs.bulkload.begun import Run
-from tallymark.runs.bulkload.measuring import ERROR, MEASURED, SQLSTATE, Measure, send_staged
+from tallymark.runs.bulkload.measuring import ERROR, MEASURED, SQLSTATE, Measure, place_of, send_staged
 from tallymark.runs.bulkload.sending import Connection, iso
 from tallymark.runs.bulkload.sessions import share
 from tallymark.runs.bulkload.staging import Staged
 from tallymark.runs.bulkload.targets import Target
 from tallymark.runs.bulkload.watching import Watch
+
+_MOST_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True)
@@ -123,13 +125,17 @@ def _wal(connection: Connection) -> int:
 def _send(bench: Bench, measure: Measure, target: Target) -> list[dict[str, Any]]:
     staged, cell = bench.staged[target].rows, measure.cell
     if cell.method in SPARK_METHODS:
+        started = time.time()
         rewrite = cell.method == "spark_jdbc_rewrite"
         frame = staged.coalesce(cell.connections)
         write_rows(
             frame, measure.server, measure.target.table, cell.batch_size, measure.application_name, rewrite=rewrite
         )
-        return []
+        return [_whole_table(measure, bench.staged[target].count, started)]
     shares = share(cell.connections, min(cell.connections, bench.cores))
+    # Spark hands these many rows to Python at once: one transaction. Each connection gets several.
+    at_once = max(cell.batch_size, min(_MOST_AT_ONCE, bench.staged[target].count // (4 * cell.connections)))
+    bench.spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(at_once))
     frame = staged.coalesce(len(shares)).mapInArrow(send_staged(measure, shares), from_arrow_schema(MEASURED))
     rows = [row.asDict() for row in frame.collect()]  # a row a batch, not a record
     failed = next((row for row in rows if row[ERROR] is not None), None)
@@ -138,8 +144,18 @@ def _send(bench: Bench, measure: Measure, target: Target) -> list[dict[str, Any]
     return rows
 
 
+def _whole_table(measure: Measure, rows: int, started: float) -> dict[str, Any]:
+    """Returns the one row about a table that Spark wrote: it says nothing of its batches."""
+    seconds = time.time() - started
+    known = {"batch_number": 1, "records_count": rows, "cumulative_records": rows, "retries": 0}
+    known |= {"start_time": iso(started), "end_time": iso(started + seconds), "total_duration_seconds": seconds}
+    known |= {"records_per_second": rows / seconds}
+    return dict.fromkeys(BATCHES.names) | place_of(measure) | known
+
+
 def _row(bench: Bench, cell: Cell, repeat: int, figures: _Figures, started: float) -> dict[str, Any]:
-    latencies = sorted(batch["total_duration_seconds"] for batch in figures.batches)
+    batches = [] if cell.method in SPARK_METHODS else figures.batches
+    latencies = sorted(batch["total_duration_seconds"] for batch in batches)
     percentiles = {
         f"p{percent}_seconds": percentile(latencies, percent / 100) if latencies else None for percent in (50, 95, 99)
     }

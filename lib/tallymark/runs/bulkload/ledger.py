@@ -13,6 +13,7 @@ from typing import Any
 from psycopg import sql
 from psycopg.rows import class_row
 
+from tallymark.bulkload.result import Counts
 from tallymark.bulkload.rows import Rejected
 from tallymark.bulkload.units import Unit
 from tallymark.errors import ObjectError
@@ -39,16 +40,6 @@ _TABLES = (
         run_id text, file_path text, unit_start bigint, ordinal bigint, table_name text NOT NULL, reason text NOT NULL,
         record bytea NOT NULL, PRIMARY KEY (run_id, file_path, unit_start, ordinal))""",
 )
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What became of records; ``read = loaded + skipped + rejected``."""
-
-    read: int = 0
-    loaded: int = 0
-    skipped: int = 0
-    rejected: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
-"""A load on the driver: plans the tasks, Spark runs them, the ledger is held against the listing, results are written."""
+"""A load on the driver: plans tasks for Spark, holds the ledger against the listing, writes the results."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from tallymark.bulkload.matrix import Cell
+from tallymark.bulkload.result import LoadResult
 from tallymark.bulkload.statistics import OK, summarise
 from tallymark.bulkload.tables import BATCHES
 from tallymark.config.bulkload import EXACTLY_ONCE, BulkloadConfig
@@ -29,19 +30,6 @@ from tallymark.runs.bulkload.watching import Watch
 
 Poll = Callable[[], tuple[int, int, int]]
 ShowProgress = Callable[[int, int, Poll], AbstractContextManager[object]]
-
-
-@dataclass(frozen=True)
-class LoadResult:
-    """What a load came to."""
-
-    run_id: str
-    records: ledger.Counts
-    files: int
-    incomplete: dict[str, str]
-    reasons: dict[str, int]
-    seconds: float
-    exit_code: int
 
 
 def one_cell(cells: list[Cell]) -> Cell:
@@ -154,7 +142,7 @@ def _result(
 ) -> LoadResult:
     known = ledger.loaded(connection, run.run_id)
     records = known.records
-    if records.read != records.loaded + records.skipped + records.rejected:
+    if not records.add_up:
         raise AccountingError(f"run {run.run_id}: {records} does not add up; nothing is reported")
     incomplete = {path: f"{path}: no pattern of tables meets it; add one, or exclude it" for path in unmatched}
     paths = [source.path for source in sources]

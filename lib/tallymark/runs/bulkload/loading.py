@@ -14,6 +14,7 @@ import psycopg
 import pyarrow as pa
 
 from tallymark.bulkload.matrix import Cell
+from tallymark.bulkload.result import Counts
 from tallymark.bulkload.rows import Rejected
 from tallymark.bulkload.tables import BATCHES
 from tallymark.bulkload.units import Unit, units
@@ -148,8 +149,8 @@ class _Loader:
                 Rejected(rows.ordinals[place], reason, rows.records[place]) for place, reason in landed.refused.items()
             ]
             rejected = [*rows.rejected, *refused]
-            counts = ledger.Counts(len(unit.records), landed.loaded, landed.skipped, len(rejected))
-            if counts.read != counts.loaded + counts.skipped + counts.rejected:
+            counts = Counts(len(unit.records), landed.loaded, landed.skipped, len(rejected))
+            if not counts.add_up:
                 raise AccountingError(f"{source.path} at {unit.start}: {counts} does not add up")
             ledger.reject(connection, load.run_id, source, unit.start, rejected)
             ledger.settle(connection, load.run_id, source, unit, counts)
@@ -164,7 +165,7 @@ class _Loader:
             "batch_size": cell.batch_size,
             "num_connections": cell.connections,
             "repeat": 1,
-            "table_name": str(source.target.table),
+            "table_name": source.target.label,
             "file_path": source.path,
             "unit_start": unit.start,
         } | sent.row()

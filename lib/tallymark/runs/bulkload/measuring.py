@@ -92,12 +92,12 @@ def send_staged(measure: Measure, shares: Sequence[int]) -> Callable[[Batches], 
                 for one in sent:
                     number, cumulative = number + 1, cumulative + one.rows
                     counted = {"batch_number": number, "cumulative_records": cumulative, "retries": 0}
-                    yield pa.RecordBatch.from_pylist([_place(measure) | counted | one.row()], MEASURED)
+                    yield pa.RecordBatch.from_pylist([place_of(measure) | counted | one.row()], MEASURED)
         except psycopg.Error as error:
             failed = {ERROR: str(explained(error, f"loading {measure.target.table}")), SQLSTATE: sqlstate_of(error)}
-            yield pa.RecordBatch.from_pylist([_place(measure) | failed], MEASURED)
+            yield pa.RecordBatch.from_pylist([place_of(measure) | failed], MEASURED)
         except TallymarkError as error:
-            yield pa.RecordBatch.from_pylist([_place(measure) | {ERROR: str(error)}], MEASURED)
+            yield pa.RecordBatch.from_pylist([place_of(measure) | {ERROR: str(error)}], MEASURED)
 
     return run
 
@@ -137,7 +137,8 @@ def _roofline(measure: Measure, batches: Iterable[pa.RecordBatch]) -> Iterator[l
             yield from in_parallel([None], work, sessions, 1)
 
 
-def _place(measure: Measure) -> dict[str, Any]:
+def place_of(measure: Measure) -> dict[str, Any]:
+    """Returns the columns that say which cell and table it was."""
     cell = measure.cell
     return {
         "run_id": measure.run_id,
@@ -145,5 +146,5 @@ def _place(measure: Measure) -> dict[str, Any]:
         "batch_size": cell.batch_size,
         "num_connections": cell.connections,
         "repeat": measure.repeat,
-        "table_name": str(measure.target.table),
+        "table_name": measure.target.label,
     }

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
+from tallymark.bulkload.result import LoadResult
 from tallymark.config.bulkload import BulkloadConfig
 from tallymark.errors import EXIT_DIFFERENT, EXIT_MATCH, ConfigError
 from tallymark.io.postgres import Server, is_transient
@@ -20,7 +21,6 @@ from tallymark.retry import call
 from tallymark.runs.bulkload import ledger
 from tallymark.runs.bulkload.begun import Run
 from tallymark.runs.bulkload.isolating import land
-from tallymark.runs.bulkload.load import LoadResult
 from tallymark.runs.bulkload.loading import Batches
 from tallymark.runs.bulkload.sending import Connection
 from tallymark.runs.bulkload.sessions import RETRY, Session

@@ -14,13 +14,14 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from tallymark.bulkload.matrix import SCENARIOS, Cell, cells
+from tallymark.bulkload.result import BenchmarkResult, LoadResult
 from tallymark.config.bulkload import BulkloadConfig
 from tallymark.config.loading import load as load_config
 from tallymark.errors import ConfigError
 from tallymark.io.objects import ObjectStore
 from tallymark.runs.bulkload.begun import Run, free_port
-from tallymark.runs.bulkload.benchmark import BenchmarkResult, benchmark
-from tallymark.runs.bulkload.load import LoadResult, Poll, ShowProgress, load, one_cell
+from tallymark.runs.bulkload.benchmark import benchmark
+from tallymark.runs.bulkload.load import Poll, ShowProgress, load, one_cell
 from tallymark.runs.bulkload.places import open_place
 from tallymark.runs.bulkload.replay import replay
 

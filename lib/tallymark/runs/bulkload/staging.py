@@ -19,8 +19,6 @@ from tallymark.runs.bulkload.measuring import REASON, stage, staged_schema
 from tallymark.runs.bulkload.targets import Reading, Source, Target, pack
 
 _FILE = "FILE "
-ARROW_ROWS = 5_000
-"""Rows that Spark hands to Python at once: a transaction of the benchmark, unless a batch is larger."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,6 @@ def stage_all(
 ) -> dict[Target, Staged]:
     """Stages the files of every table, in as many partitions as a cell can have connections."""
     reading = Reading(run.store, config.nul, config.time_zone)
-    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(max(ARROW_ROWS, *config.batch_size)))
     cores = spark.sparkContext.defaultParallelism
     return {
         target: _stage(

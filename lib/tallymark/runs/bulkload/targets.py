@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timezone
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,8 +24,9 @@ BENCH_SCHEMA = "tallymark_bench"
 
 @dataclass(frozen=True)
 class Target:
-    """A table, what fills it, and the part of its columns that is its key."""
+    """A table, what fills it, and the part of its columns that is its key; ``label`` is its name for people."""
 
+    label: str
     table: TableName
     columns: tuple[Column, ...]
     key: tuple[str, ...]
@@ -55,7 +57,9 @@ class Reading:
     time_zone: str
 
     def reader(self, target: Target) -> RowReader:
-        return RowReader(target.columns, self.nul, ZoneInfo(self.time_zone))
+        return RowReader(
+            target.columns, self.nul, timezone.utc if self.time_zone == "UTC" else ZoneInfo(self.time_zone)
+        )
 
 
 def targets_of(config: BulkloadConfig) -> list[Target]:
@@ -80,7 +84,7 @@ def _target(options: TableOptions) -> Target:
         )  # fmt: skip
     except ValueError as error:
         raise ConfigError(f"tables: {options.table}: {error}") from None
-    return Target(table_name(options.table), columns, options.key)
+    return Target(options.table, table_name(options.table), columns, options.key)
 
 
 def list_sources(config: BulkloadConfig, store: ObjectStore) -> tuple[list[Source], list[str]]:
