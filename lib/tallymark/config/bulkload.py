@@ -80,7 +80,7 @@ class BulkloadConfig(PostgresConfig):
         "load": "what is done",
         "method": "the matrix",
         "provider": "provider and prices",
-        "run_id": "the run",
+        "max_rejected": "the run",
     }
 
     input: Text = Field(default="build/demo-bulkload/input", description="folder or prefix with the JSON record files")

@@ -147,7 +147,7 @@ def _send(bench: Bench, measure: Measure, target: Target) -> list[dict[str, Any]
 def _whole_table(measure: Measure, rows: int, started: float) -> dict[str, Any]:
     """Returns the one row about a table that Spark wrote: it says nothing of its batches."""
     seconds = time.time() - started
-    known = {"batch_number": 1, "records_count": rows, "cumulative_records": rows, "retries": 0}
+    known: dict[str, Any] = {"batch_number": 1, "records_count": rows, "cumulative_records": rows, "retries": 0}
     known |= {"start_time": iso(started), "end_time": iso(started + seconds), "total_duration_seconds": seconds}
     known |= {"records_per_second": rows / seconds}
     return dict.fromkeys(BATCHES.names) | place_of(measure) | known
