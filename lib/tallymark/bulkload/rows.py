@@ -20,7 +20,7 @@ import pyarrow as pa
 from tallymark.bulkload.columns import Column, schema_of
 from tallymark.bulkload.typed_rows import TypedRows
 from tallymark.bulkload.values import READERS, Value
-from tallymark.records.block import InvalidRecord
+from tallymark.records.json_tree import InvalidRecord
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _STRING = msgspec.json.Decoder(str)

@@ -16,7 +16,7 @@ import msgspec
 
 from tallymark.bulkload.columns import Column
 from tallymark.bulkload.values import READERS, Value
-from tallymark.records.block import InvalidRecord
+from tallymark.records.json_tree import InvalidRecord
 
 ReadExactly = Callable[[Column, bytes], Value]
 """Reads one field, given as its JSON."""

@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TypeAlias
 
 from tallymark.bulkload.columns import Column
-from tallymark.records.block import InvalidRecord
+from tallymark.records.json_tree import InvalidRecord
 
 Value: TypeAlias = "int | float | bool | str | None"
 
