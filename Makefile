@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 SETUP := conf/local/setup.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help venv jars demo demo-ingest test check bench bench-ingest format clean
+.PHONY: help venv jars demo demo-ingest test check bench bench-ingest format clean demo-bulkload
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -25,6 +25,18 @@ demo: venv jars ## make sample data with known faults and reconcile it: no accou
 
 demo-ingest: venv jars ## pull encrypted logs from a faulty API into hours, twice, and compare with its truth
 	@$(PYTHON) demo/ingest.py
+
+demo-bulkload: venv jars ## make sample tenders, measure a small matrix and load them exactly once (RECORDS=245000 for all)
+	@$(PYTHON) demo/bulkload_data.py build/demo-bulkload/input $(or $(RECORDS),40000)
+	@./spark-submit.sh bulkload --conf conf/bulkload.yaml --output-dir build/demo-bulkload/out --repeat 1 \
+	  --method spark_jdbc_rewrite,copy_text,copy_binary --batch-size 100,1000 --connections 1,4
+	@./spark-submit.sh bulkload --conf conf/bulkload.yaml --output-dir build/demo-bulkload/out --recommend
+	@code=0; ./spark-submit.sh bulkload --conf conf/bulkload.yaml --output-dir build/demo-bulkload/out --load \
+	  --method copy_text --batch-size 1000 --connections 4 --run-id demo || code=$$?; \
+	case $$code in \
+	  1) echo "The load ended with exit code 1, as it must: the records above are rejected." ;; \
+	  *) echo "The load ended with exit code $$code; 1 was due." >&2; exit 1 ;; \
+	esac
 
 test: venv jars ## run all tests
 	@$(PYTHON) -m pytest

@@ -92,7 +92,7 @@ class RowReader:
 
     def read_exactly(self, record: bytes) -> list[Value]:
         """Returns the same as `read`, value by value."""
-        members = _members(record)
+        members = _members(record, {column.source for column in self.columns})
         values = []
         for column in self.columns:
             raw = members.get(column.source)
@@ -140,7 +140,7 @@ _REPLACED = {"reject": "", "strip": "", "replace": "\ufffd"}
 _ESCAPED = {"reject": "", "strip": "", "replace": r"\\ufffd"}
 
 
-def _members(record: bytes) -> dict[str, msgspec.Raw]:
+def _members(record: bytes, wanted: set[str]) -> dict[str, msgspec.Raw]:
     try:
         members = _MEMBERS.decode(record)
         record.decode()  # what is skipped is not looked at
@@ -152,7 +152,7 @@ def _members(record: bytes) -> dict[str, msgspec.Raw]:
     colons = (
         len(members) + sum(name.count(":") for name in members) + sum(bytes(v).count(b":") for v in members.values())
     )
-    if colons != record.count(b":") and _repeats_a_name(record):
+    if colons != record.count(b":") and _repeats(wanted, record):
         raise InvalidRecord("DUPLICATE_KEY")
     return members
 
@@ -173,8 +173,8 @@ def _why_invalid(record: bytes) -> str:
     return "LONE_SURROGATE" if isinstance(value, dict) else "NOT_AN_OBJECT"
 
 
-def _repeats_a_name(record: bytes) -> bool:
+def _repeats(wanted: set[str], record: bytes) -> bool:
     top: list[list[tuple[str, Any]]] = []
     json.loads(record, object_pairs_hook=top.append, parse_int=str, parse_float=str)
-    names = [name for name, _ in top[-1]]  # the outermost object is the last to end
+    names = [name for name, _ in top[-1] if name in wanted]  # the outermost object is the last to end
     return len(set(names)) < len(names)

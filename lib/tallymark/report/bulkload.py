@@ -55,7 +55,7 @@ def _print_lists(reasons: dict[str, int], errors: Sequence[str], console: Consol
 
 def _print_benchmark(result: BenchmarkResult, console: Console) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("cell")
+    table.add_column("cell", no_wrap=True)
     for heading in ("rows/s", "spread", "connections", "p50 ms", "p99 ms", "WAL B/row", "% roofline"):
         table.add_column(heading, justify="right")
     for one in result.cells:
