@@ -23,7 +23,7 @@ from tallymark.io.gzip_stream import decompress
 from tallymark.io.objects import ObjectStore
 from tallymark.io.postgres import Server, explained, is_transient
 from tallymark.records.formats import open_records
-from tallymark.retry import Attempts
+from tallymark.retry import Attempts, call
 from tallymark.runs.bulkload import ledger
 from tallymark.runs.bulkload.isolating import land
 from tallymark.runs.bulkload.sending import Sent, commit_timed
@@ -84,13 +84,20 @@ def _units(load: Load, sources: Sequence[Source], notes: Session) -> Iterator[tu
     """Yields the units of all files; a file that breaks is noted, with what was read before the broken place loaded."""
     for source in sources:
         error = None
-        ledger.note_file(notes.connection(), load.run_id, source, "LOADING")
+        _note(load, notes, source, "LOADING")
         try:
             for unit in read_units(load.reading.store, source):
                 yield source, unit
         except ObjectError as broken:
             error = str(broken)
-        ledger.note_file(notes.connection(), load.run_id, source, "FAILED" if error else "LOADED", error)
+        _note(load, notes, source, "FAILED" if error else "LOADED", error)
+
+
+def _note(load: Load, session: Session, source: Source, status: str, error: str | None = None) -> None:
+    def note() -> None:
+        ledger.note_file(session.connection(), load.run_id, source, status, error)
+
+    call(note, RETRY, is_transient)
 
 
 def read_units(store: ObjectStore, source: Source) -> Iterator[Unit]:
@@ -117,7 +124,7 @@ class _Loader:
         try:
             return self._load_unit(session, source, unit)
         except TallymarkError as error:  # the others go on, and the file counts as failed
-            ledger.note_file(session.connection(), self._load.run_id, source, "FAILED", str(error))
+            _note(self._load, session, source, "FAILED", str(error))
             return []
 
     def _load_unit(self, session: Session, source: Source, unit: Unit) -> list[dict[str, Any]]:

@@ -120,15 +120,15 @@ def _copy_binary(connection: Connection, target: Target, batch: pa.RecordBatch) 
 
 def _insert_multi(connection: Connection, target: Target, batch: pa.RecordBatch) -> tuple[int, int]:
     width = len(target.columns)
-    row = sql.SQL("({})").format(sql.SQL(", ").join([sql.Placeholder()] * width))
+    into = sql.SQL("INSERT INTO {} ({}) VALUES ").format(target.table.identifier, names(target.column_names))
+    # Where values are given, psycopg looks for placeholders in names too.
+    text = into.as_string(connection).replace("%", "%%")
+    row = f"({', '.join(['%s'] * width)})"
     counted = 0
     for start in range(0, len(batch), _MOST_PARAMETERS // width):
         part = batch.slice(start, _MOST_PARAMETERS // width)
-        columns = [column.to_pylist() for column in part.columns]
-        statement = sql.SQL("INSERT INTO {} ({}) VALUES {}").format(
-            target.table.identifier, names(target.column_names), sql.SQL(", ").join([row] * len(part))
-        )
-        values = [value for values in zip(*columns) for value in values]
+        values = [value for values in zip(*(column.to_pylist() for column in part.columns)) for value in values]
+        statement = (text + ", ".join([row] * len(part))).encode()
         counted += connection.execute(statement, values, prepare=False).rowcount
     return counted, batch.nbytes
 
