@@ -74,3 +74,9 @@ def counts(server: Server, run_id: str = "run") -> Counts:
 def query(server: Server, text: str) -> list[tuple[Any, ...]]:
     with server.connect("tests") as connection:
         return connection.execute(text.encode()).fetchall()
+
+
+def execute(server: Server, *statements: str) -> None:
+    with server.connect("tests") as connection:
+        for statement in statements:
+            connection.execute(statement.encode())

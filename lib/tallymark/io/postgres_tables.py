@@ -26,6 +26,8 @@ def make_table(
     Args:
         columns: name, type as PostgreSQL writes it, and whether it is NOT NULL.
     """
+    if exists(connection, table):
+        return  # IF NOT EXISTS asks for the right to make tables all the same
     if table.schema is not None:
         make_schema(connection, table.schema)
     parts: list[sql.Composable] = [
@@ -40,6 +42,12 @@ def make_table(
         connection.execute(
             sql.SQL("CREATE TABLE IF NOT EXISTS {} ({})").format(table.identifier, sql.SQL(", ").join(parts))
         )
+
+
+def exists(connection: psycopg.Connection[Any], table: TableName) -> bool:
+    """Tells whether there is such a table that the role may see."""
+    row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [str(table)]).fetchone()
+    return bool(row and row[0])
 
 
 def make_schema(connection: psycopg.Connection[Any], schema: str) -> None:

@@ -27,7 +27,13 @@ class _Link:
         except OSError:
             writer.close()
             return
-        await asyncio.gather(self._carry(reader, server_writer, 0), self._carry(server_reader, writer, 1))
+        try:
+            await asyncio.gather(self._carry(reader, server_writer, 0), self._carry(server_reader, writer, 1))
+        except asyncio.CancelledError:
+            pass  # the link is closed; a cancelled callback would be logged as an error
+        finally:
+            for each in (writer, server_writer):
+                each.close()
 
     async def _carry(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, direction: int) -> None:
         clock = asyncio.get_running_loop().time
@@ -51,8 +57,6 @@ class _Link:
                 await under_way.put((sent + self._delay, piece))
         await under_way.put((0.0, b""))
         await delivering
-        if direction:
-            target.close()
 
 
 @contextmanager
@@ -78,3 +82,4 @@ async def _close(server: asyncio.Server) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.sleep(0)  # closed sockets leave the loop in its next round

@@ -134,7 +134,8 @@ def _send(bench: Bench, measure: Measure, target: Target) -> list[dict[str, Any]
         return [_whole_table(measure, bench.staged[target].count, started)]
     shares = share(cell.connections, min(cell.connections, bench.cores))
     # Spark hands these many rows to Python at once: one transaction. Each connection gets several.
-    at_once = max(cell.batch_size, min(_MOST_AT_ONCE, bench.staged[target].count // (4 * cell.connections)))
+    at_once = min(_MOST_AT_ONCE, bench.staged[target].count // (4 * cell.connections))
+    at_once = max(1, at_once // cell.batch_size) * cell.batch_size
     bench.spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(at_once))
     frame = staged.coalesce(len(shares)).mapInArrow(send_staged(measure, shares), from_arrow_schema(MEASURED))
     rows = [row.asDict() for row in frame.collect()]  # a row a batch, not a record

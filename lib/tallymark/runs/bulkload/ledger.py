@@ -18,7 +18,7 @@ from tallymark.bulkload.rows import Rejected
 from tallymark.bulkload.units import Unit
 from tallymark.errors import ObjectError
 from tallymark.io.postgres import TableName
-from tallymark.io.postgres_tables import make_schema
+from tallymark.io.postgres_tables import exists, make_schema
 from tallymark.runs.bulkload.sending import Connection
 from tallymark.runs.bulkload.targets import Source
 
@@ -55,6 +55,8 @@ class Loaded:
 
 def make_ledger(connection: Connection) -> None:
     """Makes the tables of the ledger where they are missing."""
+    if all(exists(connection, table) for table in (UNITS, FILES, REJECTED)):
+        return
     make_schema(connection, SCHEMA)
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('tallymark.ledger'))")
