@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 SETUP := conf/local/setup.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help venv jars demo demo-ingest test check bench bench-ingest format clean demo-bulkload
+.PHONY: help venv jars demo demo-ingest test check bench bench-ingest format clean demo-bulkload bench-bulkload
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -54,6 +54,9 @@ bench: venv jars build/peers/requirements.txt ## measure reconcile and its peers
 
 bench-ingest: venv jars ## measure ingest beside bare decryption and a plain loop (half an hour)
 	@$(PYTHON) benchmarks/ingest/run.py $(BENCH)
+
+bench-bulkload: venv jars ## measure bulkload against Spark's JDBC writer and psql; larger: BENCH="--records 2000000"
+	@$(PYTHON) benchmarks/bulkload/run.py $(BENCH)
 
 # The peers see the Spark of .venv through a .pth file, and nothing that they bring gets into .venv.
 build/peers/requirements.txt: benchmarks/requirements.txt
