@@ -36,6 +36,7 @@ def benchmark(
         ConfigError: a table does not fit, or there is no file.
         IncompleteError: nothing could be staged, or the server was lost.
     """
+    spark = spark.newSession()  # its settings are not the caller's
     sources, unmatched = list_sources(config, run.store)
     targets = targets_of(config)
     prepare(connection, targets)
@@ -57,7 +58,7 @@ def benchmark(
             rows.append(run_cell(bench, cell, repeat, read_seconds))
             state.end(rows[-1])
     for each in staged.values():
-        each.rows.unpersist()
+        each.forget()
     errors = [f"{path}: no pattern of tables meets it; add one, or exclude it" for path in unmatched]
     return _finish(run, rows, staged, errors, len(sources) + len(unmatched))
 

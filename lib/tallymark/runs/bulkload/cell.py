@@ -29,11 +29,9 @@ from tallymark.runs.bulkload.begun import Run
 from tallymark.runs.bulkload.measuring import ERROR, MEASURED, SQLSTATE, Measure, place_of, send_staged
 from tallymark.runs.bulkload.sending import Connection, iso
 from tallymark.runs.bulkload.sessions import share
-from tallymark.runs.bulkload.staging import Staged
+from tallymark.runs.bulkload.staging import MOST_AT_ONCE, Staged
 from tallymark.runs.bulkload.targets import Target
 from tallymark.runs.bulkload.watching import Watch
-
-_MOST_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,8 @@ def _measure_table(bench: Bench, cell: Cell, repeat: int, target: Target, figure
     name = f"tallymark-{repeat}-{cell}-{bench.run.run_id}"[:63]
     clock = time.monotonic()
     with Watch(bench.run.place.server, name) as watch:
-        batches = _send(bench, Measure(bench.run.run_id, repeat, bench.run.place.server, copy, cell, name), target)
+        server, at_once = bench.run.place.server, _rows_at_once(cell, bench.staged[target].count)
+        batches = _send(bench, Measure(bench.run.run_id, repeat, server, copy, cell, name, at_once), target)
         wall = time.monotonic() - clock
     seen = watch.seen()
     counted, expected = count_rows(bench.connection, copy.table), bench.staged[target].count
@@ -122,22 +121,24 @@ def _wal(connection: Connection) -> int:
     return int(row[0]) if row else 0
 
 
+def _rows_at_once(cell: Cell, rows: int) -> int:
+    """Returns the rows of a transaction: whole batches, and few enough that each connection gets several."""
+    return max(1, min(MOST_AT_ONCE, rows // (4 * cell.connections)) // cell.batch_size) * cell.batch_size
+
+
 def _send(bench: Bench, measure: Measure, target: Target) -> list[dict[str, Any]]:
-    staged, cell = bench.staged[target].rows, measure.cell
+    cell = measure.cell
     if cell.method in SPARK_METHODS:
         started = time.time()
         rewrite = cell.method == "spark_jdbc_rewrite"
-        frame = staged.coalesce(cell.connections)
+        frame = bench.staged[target].rows.coalesce(cell.connections)
         write_rows(
             frame, measure.server, measure.target.table, cell.batch_size, measure.application_name, rewrite=rewrite
         )
         return [_whole_table(measure, bench.staged[target].count, started)]
     shares = share(cell.connections, min(cell.connections, bench.cores))
-    # Spark hands these many rows to Python at once: one transaction. Each connection gets several.
-    at_once = min(_MOST_AT_ONCE, bench.staged[target].count // (4 * cell.connections))
-    at_once = max(1, at_once // cell.batch_size) * cell.batch_size
-    bench.spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(at_once))
-    frame = staged.coalesce(len(shares)).mapInArrow(send_staged(measure, shares), from_arrow_schema(MEASURED))
+    packed = bench.staged[target].packed
+    frame = packed.coalesce(len(shares)).mapInArrow(send_staged(measure, shares), from_arrow_schema(MEASURED))
     rows = [row.asDict() for row in frame.collect()]  # a row a batch, not a record
     failed = next((row for row in rows if row[ERROR] is not None), None)
     if failed is not None:

@@ -15,21 +15,33 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from tallymark.config.bulkload import BulkloadConfig
 from tallymark.runs.bulkload.begun import Run
-from tallymark.runs.bulkload.measuring import REASON, stage, staged_schema
+from tallymark.runs.bulkload.measuring import PACKED, REASON, pack_rows, stage, staged_schema
 from tallymark.runs.bulkload.targets import Reading, Source, Target, pack
 
 _FILE = "FILE "
+ARROW_ROWS = "spark.sql.execution.arrow.maxRecordsPerBatch"
+MOST_AT_ONCE = 5_000
+"""Rows of a transaction of the benchmark, unless a batch is larger."""
 
 
 @dataclass(frozen=True)
 class Staged:
-    """The rows of one table; records with a key that another has are duplicates, those that are no rows rejected."""
+    """The rows of one table, for Spark's writer and (``packed``) for our methods.
+
+    ``duplicates``: records with a key that another has; ``rejected``: those that are no rows, by reason.
+    """
 
     rows: DataFrame
+    packed: DataFrame
     count: int
     duplicates: int
     rejected: dict[str, int]
     errors: list[str]
+
+    def forget(self) -> None:
+        """Frees what Spark keeps of it."""
+        self.packed.unpersist()
+        self.rows.unpersist()
 
 
 def stage_all(
@@ -43,18 +55,22 @@ def stage_all(
     """Stages the files of every table, in as many partitions as a cell can have connections."""
     reading = Reading(run.store, config.nul, config.time_zone)
     cores = spark.sparkContext.defaultParallelism
-    return {
-        target: _stage(
-            spark, reading, target, [one for one in sources if one.target == target], cores, most_connections
-        )
-        for target in targets
-    }
+    at_once = max(MOST_AT_ONCE, *config.batch_size)
+    staged = {}
+    for target in targets:
+        files = [source for source in sources if source.target == target]
+        staged[target] = _stage(spark, reading, target, pack(files, cores), max(cores, most_connections), at_once)
+    return staged
 
 
 def _stage(
-    spark: SparkSession, reading: Reading, target: Target, sources: Sequence[Source], cores: int, partitions: int
+    spark: SparkSession,
+    reading: Reading,
+    target: Target,
+    tasks: Sequence[Sequence[Source]],
+    partitions: int,
+    rows_at_once: int,
 ) -> Staged:
-    tasks = pack(sources, cores)
     frame = spark.range(0, len(tasks), 1, max(1, len(tasks))).mapInArrow(
         stage(reading, target, tasks), from_arrow_schema(staged_schema(target))
     )
@@ -63,14 +79,18 @@ def _stage(
     reasons = {row[REASON]: int(row["count"]) for row in refused}
     good = everything.where(F.col(REASON).isNull()).drop(REASON)
     all_rows = good.count()
-    distinct = (
-        good.dropDuplicates([f"`{name}`" if "." in name else name for name in target.key]) if target.key else good
-    )
-    rows = distinct.repartition(max(partitions, cores)).persist(StorageLevel.MEMORY_AND_DISK)
+    distinct = good.dropDuplicates(list(target.key)) if target.key else good
+    rows = distinct.repartition(partitions).persist(StorageLevel.MEMORY_AND_DISK)
     count = rows.count()
+    spark.conf.set(ARROW_ROWS, rows_at_once)
+    packed = rows.mapInArrow(pack_rows, from_arrow_schema(PACKED)).persist(StorageLevel.MEMORY_AND_DISK)
+    packed.count()
+    # What is packed goes to Python one by one, so that memory does not grow with the rows.
+    spark.conf.set(ARROW_ROWS, 1)
     everything.unpersist()
     return Staged(
         rows=rows,
+        packed=packed,
         count=count,
         duplicates=all_rows - count,
         rejected={reason: n for reason, n in reasons.items() if not reason.startswith(_FILE)},
