@@ -45,6 +45,7 @@ def write_rows(
             "stringtype": "unspecified",
             "ApplicationName": application_name,
             "isolationLevel": "READ_COMMITTED",
+            "logServerErrorDetail": "false",  # it quotes values
             "sslmode": server.sslmode,
             "sslrootcert": server.sslrootcert,
         }
