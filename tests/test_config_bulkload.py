@@ -33,7 +33,13 @@ def test_every_option_has_the_documented_default() -> None:
     reading = {"exclude": ("_SUCCESS", "*.crc", ".DS_Store"), "nul": "reject", "time_zone": "UTC"}
     doing = {"load": False, "replay": False, "recommend": False, "scenario": None, "repeat": 3, "roofline": True}
     matrix = {"method": METHODS, "batch_size": (100, 500, 1000, 2000, 5000), "connections": (1, 2, 5, 10), "seed": 0}
-    others = {"provider": None, "instance_type": None, "prices": {}, "emulate": None, "max_rejected": Decimal(0)}
+    others: dict[str, object] = {
+        "provider": None,
+        "instance_type": None,
+        "prices": {},
+        "emulate": None,
+        "max_rejected": Decimal(0),
+    }
     run = {"run_id": None, "log_level": "INFO"}
 
     assert {**server, **places, **reading, **doing, **matrix, **others, **run} == loaded().model_dump()

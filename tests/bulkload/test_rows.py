@@ -19,10 +19,10 @@ def reader(*kinds: str, nul: str = "reject", zone: str = "UTC", **options: bool)
     return RowReader(columns, nul, ZoneInfo(zone))
 
 
-def verdict(kind: str, value: str, **options: str) -> object:
+def verdict(kind: str, value: str, nul: str = "reject", zone: str = "UTC") -> object:
     """The value of one column for the JSON text of its field, or the reason."""
     try:
-        return reader(kind, **options).read(f'{{"c0":{value}}}'.encode())[0]
+        return reader(kind, nul=nul, zone=zone).read(f'{{"c0":{value}}}'.encode())[0]
     except InvalidRecord as invalid:
         return invalid.reason
 

@@ -19,6 +19,7 @@ from tallymark.bulkload.result import Counts
 from tallymark.io.embedded_postgres import RunningPostgres
 from tallymark.io.postgres import Server
 from tallymark.runs.bulkload import loading
+from tallymark.runs.bulkload.isolating import land
 
 METHODS = ("copy_text", "copy_binary", "insert_multi")
 WAITING = (
@@ -124,7 +125,7 @@ def test_what_fails_in_a_unit_leaves_nothing_of_it_visible(
     write(tmp_path, "people.json", people(0, 50))
     config = config_of(tmp_path)
     sent = []
-    original = loading.land
+    original = land
 
     def fail_after_sending(*arguments: object) -> object:
         sent.append(original(*arguments).loaded)  # type: ignore[arg-type]
@@ -210,7 +211,7 @@ def test_the_server_may_go_away_for_a_moment(
     fresh_database: Server, running_postgres: RunningPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path, "people.json", people(0, 1000))
-    original = loading.land
+    original = land
     crashes = [True]
 
     def crash_once(*arguments: object) -> object:

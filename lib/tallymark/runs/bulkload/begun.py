@@ -99,6 +99,12 @@ def server_facts(connection: Connection) -> dict[str, str]:
     return {"server_version": version, "tls": tls or "off"}
 
 
+def connections_allowed(connection: Connection) -> int:
+    """Returns how many connections a cell can have: this one, the watch and the notes are there already."""
+    row = connection.execute("SELECT current_setting('max_connections')::int").fetchone()
+    return int(row[0]) - 3 if row else 0
+
+
 def free_port() -> int:
     """Returns a port of 127.0.0.1 that nobody listens on."""
     with socket.socket() as listener:

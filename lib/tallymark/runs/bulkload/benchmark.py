@@ -6,6 +6,7 @@ SQLSTATE, is never ranked, and the others go on. The tables are the benchmark's 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -19,12 +20,14 @@ from tallymark.bulkload.result import BenchmarkResult, Counts
 from tallymark.bulkload.statistics import cheapest, ranked, summarise
 from tallymark.config.bulkload import BulkloadConfig
 from tallymark.errors import EXIT_INCOMPLETE, EXIT_MATCH
-from tallymark.runs.bulkload.begun import Run, server_facts
+from tallymark.runs.bulkload.begun import Run, connections_allowed, server_facts
 from tallymark.runs.bulkload.cell import Bench, run_cell
 from tallymark.runs.bulkload.outputs import PROGRESS, LiveProgress
 from tallymark.runs.bulkload.sending import Connection
 from tallymark.runs.bulkload.staging import Staged, stage_all
 from tallymark.runs.bulkload.targets import bench_copies, list_sources, prepare, targets_of
+
+_log = logging.getLogger(__name__)
 
 
 def benchmark(
@@ -40,9 +43,12 @@ def benchmark(
     sources, unmatched = list_sources(config, run.store)
     targets = targets_of(config)
     prepare(connection, targets)
+    allowed, most = connections_allowed(connection), max(cell.connections for cell in wanted)
+    if most > allowed:
+        _log.warning("Cells with more than %d connections will fail: the server has no room for them.", allowed)
     run.make_tables()
     clock = time.monotonic()
-    staged = stage_all(spark, config, run, targets, sources, max(cell.connections for cell in wanted))
+    staged = stage_all(spark, config, run, targets, sources, most)
     read_seconds = time.monotonic() - clock
     copies = bench_copies(connection, targets)
     bare = bench_copies(connection, targets, bare=True)

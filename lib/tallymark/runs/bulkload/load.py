@@ -20,7 +20,7 @@ from tallymark.config.bulkload import EXACTLY_ONCE, BulkloadConfig
 from tallymark.errors import EXIT_DIFFERENT, EXIT_INCOMPLETE, EXIT_MATCH, AccountingError, ConfigError
 from tallymark.io import delta
 from tallymark.runs.bulkload import ledger
-from tallymark.runs.bulkload.begun import Run, server_facts
+from tallymark.runs.bulkload.begun import Run, connections_allowed, server_facts
 from tallymark.runs.bulkload.loading import Load, Share, load_units
 from tallymark.runs.bulkload.outputs import PROGRESS, LiveProgress
 from tallymark.runs.bulkload.sending import Connection
@@ -99,9 +99,9 @@ def _application(run: Run) -> str:
 
 
 def _check_connections(connection: Connection, wanted: int) -> None:
-    row = connection.execute("SELECT current_setting('max_connections')::int").fetchone()
-    if row and wanted + 3 > row[0]:  # the watch, the notes and this one
-        raise ConfigError(f"--connections {wanted}: the server allows {row[0]} in all; take fewer, or raise its limit")
+    allowed = connections_allowed(connection)
+    if wanted > allowed:
+        raise ConfigError(f"--connections {wanted}: the server has room for {allowed}; take fewer, or raise its limit")
 
 
 def _run_tasks(
