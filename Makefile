@@ -27,7 +27,8 @@ demo-ingest: venv jars ## pull encrypted logs from a faulty API into hours, twic
 	@$(PYTHON) demo/ingest.py
 
 demo-bulkload: venv jars ## make sample tenders, measure a small matrix and load them exactly once (RECORDS=245000 for all)
-	@$(PYTHON) demo/bulkload_data.py build/demo-bulkload/input $(or $(RECORDS),40000)
+	@rm -rf build/demo-bulkload
+	@$(PYTHON) demo/bulkload_data.py build/demo-bulkload/input $(or $(RECORDS),20000)
 	@./spark-submit.sh bulkload --conf conf/bulkload.yaml --output-dir build/demo-bulkload/out --repeat 1 \
 	  --method spark_jdbc_rewrite,copy_text,copy_binary --batch-size 100,1000 --connections 1,4
 	@./spark-submit.sh bulkload --conf conf/bulkload.yaml --output-dir build/demo-bulkload/out --recommend
