@@ -29,6 +29,19 @@ demo-ingest: venv jars ## pull encrypted logs from a faulty API into hours, twic
 dashboard: venv ## show what the jobs left in their output folders: DASHBOARD=OUT[,OUT2...], at first those of the demos
 	@PYTHONPATH=lib .venv/bin/streamlit run lib/tallymark/dashboard/app.py -- $(DASHBOARD)
 
+demo-bulkload: venv jars ## make sample tenders, measure a small matrix and load them exactly once (RECORDS=245000 for all)
+	@rm -rf build/demo-bulkload
+	@$(PYTHON) demo/bulkload_data.py build/demo-bulkload/input $(or $(RECORDS),20000)
+	@./spark-submit.sh bulkload --conf conf/bulkload.yaml --output-dir build/demo-bulkload/out --repeat 1 \
+	  --method spark_jdbc_rewrite,copy_text,copy_binary --batch-size 100,1000 --connections 1,4
+	@./spark-submit.sh bulkload --conf conf/bulkload.yaml --output-dir build/demo-bulkload/out --recommend
+	@code=0; ./spark-submit.sh bulkload --conf conf/bulkload.yaml --output-dir build/demo-bulkload/out --load \
+	  --method copy_text --batch-size 1000 --connections 4 --run-id demo || code=$$?; \
+	case $$code in \
+	  1) echo "The load ended with exit code 1, as it must: the records above are rejected." ;; \
+	  *) echo "The load ended with exit code $$code; 1 was due." >&2; exit 1 ;; \
+	esac
+
 test: venv jars ## run all tests
 	@$(PYTHON) -m pytest
 
@@ -46,6 +59,9 @@ bench: venv jars build/peers/requirements.txt ## measure reconcile and its peers
 bench-ingest: venv jars ## measure ingest beside bare decryption and a plain loop (half an hour)
 	@$(PYTHON) benchmarks/ingest/run.py $(BENCH)
 
+bench-bulkload: venv jars ## measure bulkload against Spark's JDBC writer and psql; larger: BENCH="--records 2000000"
+	@$(PYTHON) benchmarks/bulkload/run.py $(BENCH)
+
 # The peers see the Spark of .venv through a .pth file, and nothing that they bring gets into .venv.
 build/peers/requirements.txt: benchmarks/requirements.txt
 	@rm -rf build/peers
@@ -55,7 +71,6 @@ build/peers/requirements.txt: benchmarks/requirements.txt
 	@cp $< $@
 
 # --- export
-.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(MAKEFILE_LIST))
 bench-export: venv ## measure export against psql and a LIMIT/OFFSET loop (minutes); BENCH_EXPORT="--rows 10000000"
 	@$(PYTHON) benchmarks/export/run.py $(BENCH_EXPORT)
 

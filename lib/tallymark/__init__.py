@@ -1,7 +1,7 @@
 """Tallymark: moves records between S3, Delta Lake and PostgreSQL with Spark, and proves that every record arrived.
 
 Each job is a room of the package and is called like a function: ``tallymark.reconcile(spark, source=...)``,
-``tallymark.ingest(spark, input=..., out=...)``.
+``tallymark.ingest(spark, input=..., out=...)``, ``tallymark.bulkload(spark, input=..., tables=...)``.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from tallymark import bulkload as _bulkload
 from tallymark import ingest as _ingest
 from tallymark import reconcile as _reconcile
 
 if TYPE_CHECKING:
+    from tallymark.runs.bulkload.run import bulkload as bulkload  # noqa: TC004 - what a type checker sees
     from tallymark.runs.ingest.run import ingest as ingest  # noqa: TC004 - what a type checker sees
     from tallymark.runs.reconcile.run import reconcile as reconcile  # noqa: TC004 - what a type checker sees
 
-__all__ = ["ingest", "reconcile"]
+__all__ = ["bulkload", "ingest", "reconcile"]
 
 
 class _Job(ModuleType):
@@ -28,5 +30,6 @@ class _Job(ModuleType):
         return getattr(importlib.import_module(f"tallymark.runs.{name}.run"), name)(*args, **options)
 
 
+_bulkload.__class__ = _Job
 _ingest.__class__ = _Job
 _reconcile.__class__ = _Job

@@ -20,8 +20,13 @@ from tallymark.errors import ConfigError, IncompleteError, TallymarkError
 from tallymark.io.secrets import read_secret
 
 CONNECT_SECONDS = 10
-_KEEPALIVE: dict[str, Any] = {"keepalives": 1, "keepalives_idle": 20, "keepalives_interval": 5, "keepalives_count": 3}
-_KEEPALIVE["tcp_user_timeout"] = 35_000
+_KEEPALIVE: dict[str, Any] = {
+    "keepalives": 1,
+    "keepalives_idle": 20,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 35_000,
+}
 
 # Class 08: the connection. 57P01-57P03: the server stops, crashed or starts. 53300: too many connections.
 # 40001, 40P01: a transaction had to give way. All of them may be gone after a moment; nothing else is.
@@ -220,3 +225,14 @@ def _no_table(text: str) -> TableName:
         f"{text!r} is no name of a table: write schema.name, and each part that is not "
         'letters, digits and _ in double quotes: "My schema"."my-table"'
     )
+
+
+def sqlstate_of(error: psycopg.Error) -> str | None:
+    """Returns the SQLSTATE; libpq keeps that of a refused connection to itself, so the text must tell.
+
+    >>> sqlstate_of(psycopg.OperationalError("FATAL:  sorry, too many clients already"))
+    '53300'
+    """
+    if error.sqlstate is None and re.search(r"too many (?:clients|connections)|connection slots", str(error)):
+        return "53300"
+    return error.sqlstate

@@ -1,0 +1,75 @@
+"""The whole way of `bulkload`: which server, which cells, then a load, a replay or a benchmark.
+
+Called by `jobs/bulkload.py` and, as ``tallymark.bulkload(spark, ...)``, from a notebook: the same call.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime, timezone
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from tallymark.bulkload.matrix import SCENARIOS, Cell, cells
+from tallymark.bulkload.result import BenchmarkResult, LoadResult
+from tallymark.config.bulkload import BulkloadConfig
+from tallymark.config.loading import load as load_config
+from tallymark.errors import ConfigError
+from tallymark.io.objects import ObjectStore
+from tallymark.runs.bulkload.begun import Run, free_port
+from tallymark.runs.bulkload.benchmark import benchmark
+from tallymark.runs.bulkload.load import Poll, ShowProgress, load, one_cell
+from tallymark.runs.bulkload.places import open_place
+from tallymark.runs.bulkload.replay import replay
+
+
+def _no_progress(_files: int, _size: int, _poll: Poll) -> AbstractContextManager[object]:
+    return nullcontext()
+
+
+def bulkload(
+    spark: SparkSession,
+    config: BulkloadConfig | None = None,
+    *,
+    show_progress: ShowProgress = _no_progress,
+    **options: object,
+) -> LoadResult | BenchmarkResult:
+    """Loads JSON records into PostgreSQL exactly once, or measures how fast each cell of the matrix would.
+
+    Args:
+        config: the validated options; or give them by name: ``input=``, ``tables=``, ...
+
+    Raises:
+        ConfigError: an option, the server or a table does not fit; nothing was loaded.
+        IncompleteError: the server or a place for results was lost.
+    """
+    config = config if config is not None else load_config(BulkloadConfig, None, options)
+    wanted = cells_of(config)
+    if config.load and config.replay:
+        raise ConfigError("--load and --replay exclude each other: first the one, then the other")
+    if config.replay and config.run_id is None:
+        raise ConfigError("--replay needs --run-id: the run whose rejected records are tried again")
+    cell = one_cell(wanted) if config.load else None
+    now = datetime.now(timezone.utc)
+    run_id = config.run_id or f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+    with open_place(config, os.environ, free_port()) as place:
+        store = ObjectStore.from_environment(os.environ)
+        run = Run(run_id, now, Path(config.output_dir).resolve(), place, store)
+        with place.server.connect("tallymark-driver") as connection:
+            if config.replay:
+                return replay(spark, config, run, connection)
+            if cell is not None:
+                return load(spark, config, run, connection, cell, show_progress)
+            return benchmark(spark, config, run, connection, wanted)
+
+
+def cells_of(config: BulkloadConfig) -> list[Cell]:
+    """Returns the cells that the options name."""
+    batch_sizes, connections = config.batch_size, config.connections
+    if config.scenario is not None:
+        size, count = SCENARIOS[config.scenario]
+        batch_sizes, connections = (size,), (count,)
+    return cells(config.method, batch_sizes, connections)
