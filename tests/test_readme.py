@@ -11,6 +11,8 @@ import pytest
 
 from tallymark import errors
 from tallymark.command_line import as_text
+from tallymark.config.bulkload import BulkloadConfig
+from tallymark.config.export import ExportConfig
 from tallymark.config.ingest import IngestConfig
 from tallymark.config.loading import JobConfig, load, option
 from tallymark.config.reconcile import ReconcileConfig
@@ -26,13 +28,19 @@ PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 }
-JOBS: dict[str, type[JobConfig]] = {"reconcile": ReconcileConfig, "ingest": IngestConfig}
-FENCED = dict(re.findall(r"^```(\w+)\n(.*?)^```$", README[README.index("## Reconcile") :], re.DOTALL | re.MULTILINE))
+JOBS: dict[str, type[JobConfig]] = {
+    "reconcile": ReconcileConfig,
+    "ingest": IngestConfig,
+    "bulkload": BulkloadConfig,
+    "export": ExportConfig,
+}
+PYTHON = re.findall(r"^```python
+(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 # Options of the jobs that are no keys of their YAML, and options of others that commands in the pages pass on.
 BESIDE = {"--help", "--conf", "--interactive"}
 FOREIGN = {
-    "--master", "--deploy-mode", "--packages", "--files-from-raw", "--name", "--schedule-expression",
+    "--master", "--deploy-mode", "--packages", "--files-from-raw", "--name", "--schedule-expression", "--server",
     "--cases", "--sizes", "--repetitions",
 }  # fmt: skip
 
@@ -157,7 +165,7 @@ def test_the_columns_and_lists_that_it_names_are_written() -> None:
 
 
 def test_the_python_example_uses_what_exists() -> None:
-    tree = ast.parse(FENCED["python"])
+    tree = ast.parse(PYTHON[0])
     call = next(
         node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "reconcile"
     )
