@@ -34,8 +34,7 @@ JOBS: dict[str, type[JobConfig]] = {
     "bulkload": BulkloadConfig,
     "export": ExportConfig,
 }
-PYTHON = re.findall(r"^```python
-(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+PYTHON = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 # Options of the jobs that are no keys of their YAML, and options of others that commands in the pages pass on.
 BESIDE = {"--help", "--conf", "--interactive"}
