@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from s3_server import S3Server
 
-pytest_plugins = ["s3_fixtures"]
+pytest_plugins = ["postgres_fixtures", "s3_fixtures"]
 
 ROOT = Path(__file__).parents[1]
 PYTHON = ROOT / ".venv/bin/python"
