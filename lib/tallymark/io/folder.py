@@ -1,0 +1,131 @@
+"""A folder that a job fills file by file, local or on S3: each file is whole or not there.
+
+A file is written to a local path first (`temporary`) and published when it is finished: by fsync and rename where the
+folder is local, by one upload where it is on S3. Knows no business.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tallymark.errors import IncompleteError
+from tallymark.io.objects import ObjectStore, is_s3, join
+from tallymark.io.stored import split_s3
+
+_TEMPORARY = ".tmp"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder; ``scratch`` is where unfinished files lie, in the folder itself where that is local."""
+
+    store: ObjectStore
+    uri: str
+    scratch: Path
+
+    @classmethod
+    def at(cls, store: ObjectStore, uri: str) -> Folder:
+        """Makes the folder where it is missing.
+
+        Raises:
+            IncompleteError: it cannot be made.
+        """
+        try:
+            if is_s3(uri):
+                return cls(store, uri, Path(tempfile.mkdtemp(prefix="tallymark-")))
+            Path(uri).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _failed(uri, error) from error
+        return cls(store, uri, Path(uri))
+
+    def temporary(self, name: str) -> Path:
+        """Where the file ``name`` is written before it is published."""
+        return self.scratch / f".{name}{_TEMPORARY}"
+
+    def publish(self, name: str) -> None:
+        """Makes the temporary file the file ``name``, durably; an older one of this name is replaced.
+
+        Raises:
+            IncompleteError: it could not be written.
+        """
+        temporary = self.temporary(name)
+        if is_s3(self.uri):
+            self.store.put_file(temporary, join(self.uri, name))
+            temporary.unlink()
+            return
+        try:
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, self.scratch / name)
+            _sync(self.scratch)
+        except OSError as error:
+            raise _failed(str(self.scratch / name), error) from error
+
+    def write(self, name: str, content: bytes) -> None:
+        """Publishes a small file."""
+        try:
+            self.temporary(name).write_bytes(content)
+        except OSError as error:
+            raise _failed(f"{self.uri}/{name}", error) from error
+        self.publish(name)
+
+    def read(self, name: str) -> bytes | None:
+        """Returns the content of a file, or None if there is none."""
+        found = self.store.stat(join(self.uri, name))
+        return None if found is None else b"".join(self.store.read_chunks(found))
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Streams a file that must be there.
+
+        Raises:
+            IncompleteError: it is not, or it cannot be read.
+        """
+        found = self.store.stat(join(self.uri, name))
+        if found is None:
+            raise IncompleteError(f"{join(self.uri, name)} is gone: export again with --overwrite")
+        return self.store.read_chunks(found)
+
+    def sizes(self) -> dict[str, int]:
+        """Returns the files and their sizes in bytes, without the temporary ones."""
+        found = {obj.path: obj.size for obj in self.store.list_objects(self.uri)}
+        return {path: size for path, size in found.items() if not path.endswith(_TEMPORARY)}
+
+    def remove(self, name: str) -> None:
+        """Removes a file that may be missing."""
+        if is_s3(self.uri):
+            from tallymark.io.s3_client import client
+
+            bucket, key = split_s3(join(self.uri, name))
+            client(self.store.s3).delete_object(Bucket=bucket, Key=key)
+            return
+        with suppress(FileNotFoundError):
+            (self.scratch / name).unlink()
+
+    def clear_temporaries(self) -> None:
+        """Removes what a killed run left unfinished, and a scratch folder of our own."""
+        for path in self.scratch.glob(f".*{_TEMPORARY}"):
+            path.unlink()
+
+    def close(self) -> None:
+        """Removes the scratch folder where it is not the folder itself."""
+        self.clear_temporaries()
+        if is_s3(self.uri):
+            self.scratch.rmdir()
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _failed(place: str, error: OSError) -> IncompleteError:
+    cause = error.strerror or type(error).__name__
+    return IncompleteError(f"cannot write {place}: {cause}; check the rights and the free space of its folder")
