@@ -7,28 +7,28 @@ fast as `psql`. The statement goes by the extended protocol, which takes one sta
 from __future__ import annotations
 
 import select
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 from psycopg import pq
 
 BLOCK = 1 << 17
-_PATIENCE_MS = 1_000
 
 
 class CopyOut:
     """One COPY: iterate its blocks, then ask for ``rows``.
 
     Args:
-        cancelled: asked about once a second while the server is silent; true ends the statement.
+        header: whether the statement asks for one, which comes as a row but is none.
+        patience: seconds that the server may be silent; a network that only drops packets says nothing either.
     """
 
-    def __init__(self, connection: psycopg.Connection[Any], statement: bytes, cancelled: Callable[[], bool]) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], statement: bytes, patience: float, *, header: bool = False) -> None:
         self._connection = connection
         self._statement = statement
-        self._cancelled = cancelled
-        self.rows = 0
+        self._patience_ms = int(patience * 1000)
+        self.rows = -1 if header else 0
 
     def __iter__(self) -> Iterator[bytes | bytearray | memoryview]:
         """Yields blocks of whole rows; a row beyond `BLOCK` comes alone. A block is valid until the next one.
@@ -38,10 +38,11 @@ class CopyOut:
         """
         connection = self._connection.pgconn
         poll = select.poll()
-        poll.register(connection.socket, select.POLLIN)
         connection.send_query_params(self._statement, None)
+        poll.register(connection.socket, select.POLLIN | select.POLLOUT)
         while connection.flush():
-            poll.poll(_PATIENCE_MS)
+            poll.poll(self._patience_ms)
+        poll.register(connection.socket, select.POLLIN)
         if self._result(poll).status != pq.ExecStatus.COPY_OUT:
             raise psycopg.ProgrammingError("the statement is no COPY TO STDOUT")
         block = bytearray()
@@ -87,6 +88,6 @@ class CopyOut:
             pass
 
     def _wait(self, poll: select.poll) -> None:
-        if not poll.poll(_PATIENCE_MS) and self._cancelled():
-            raise psycopg.OperationalError("the COPY was given up")
+        if not poll.poll(self._patience_ms):
+            raise psycopg.OperationalError("the server has been silent for too long")
         self._connection.pgconn.consume_input()

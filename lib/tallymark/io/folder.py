@@ -7,6 +7,7 @@ folder is local, by one upload where it is on S3. Knows no business.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -74,6 +75,18 @@ class Folder:
             raise _failed(f"{self.uri}/{name}", error) from error
         self.publish(name)
 
+    def copy(self, name: str, target: str) -> None:
+        """Publishes a small file once more under another name; nothing happens where there is none."""
+        if is_s3(self.uri):
+            content = self.read(name)
+            if content is not None:
+                self.write(target, content)
+        elif (self.scratch / name).exists():
+            temporary = self.temporary(target)
+            temporary.unlink(missing_ok=True)
+            os.link(self.scratch / name, temporary)  # what is replaced later keeps its content under this name
+            os.replace(temporary, self.scratch / target)
+
     def read(self, name: str) -> bytes | None:
         """Returns the content of a file, or None if there is none."""
         found = self.store.stat(join(self.uri, name))
@@ -89,6 +102,11 @@ class Folder:
         if found is None:
             raise IncompleteError(f"{join(self.uri, name)} is gone: export again with --overwrite")
         return self.store.read_chunks(found)
+
+    def read_size(self, name: str) -> int | None:
+        """Returns the size of a file in bytes, or None if there is none."""
+        found = self.store.stat(join(self.uri, name))
+        return None if found is None else found.size
 
     def sizes(self) -> dict[str, int]:
         """Returns the files and their sizes in bytes, without the temporary ones."""
@@ -106,16 +124,21 @@ class Folder:
         with suppress(FileNotFoundError):
             (self.scratch / name).unlink()
 
-    def clear_temporaries(self) -> None:
-        """Removes what a killed run left unfinished, and a scratch folder of our own."""
-        for path in self.scratch.glob(f".*{_TEMPORARY}"):
+    def discard(self, names: str) -> None:
+        """Removes unfinished files whose names match a glob."""
+        for path in self.scratch.glob(f".{names}{_TEMPORARY}"):
             path.unlink()
+
+    def remove_if_empty(self) -> None:
+        """Removes a local folder in which nothing is left; S3 has no empty folders."""
+        if not is_s3(self.uri):
+            with suppress(OSError):
+                self.scratch.rmdir()
 
     def close(self) -> None:
         """Removes the scratch folder where it is not the folder itself."""
-        self.clear_temporaries()
         if is_s3(self.uri):
-            self.scratch.rmdir()
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
 
 def _sync(folder: Path) -> None:

@@ -21,6 +21,7 @@ from tallymark.io.secrets import read_secret
 
 CONNECT_SECONDS = 10
 _KEEPALIVE: dict[str, Any] = {"keepalives": 1, "keepalives_idle": 20, "keepalives_interval": 5, "keepalives_count": 3}
+_KEEPALIVE["tcp_user_timeout"] = 35_000
 
 # Class 08: the connection. 57P01-57P03: the server stops, crashed or starts. 53300: too many connections.
 # 40001, 40P01: a transaction had to give way. All of them may be gone after a moment; nothing else is.

@@ -1,0 +1,1 @@
+"""One run of the job `export`, from its options to its manifest."""

@@ -1,0 +1,131 @@
+"""The place that an export fills: what an earlier run left there, the checkpoint and its backup, the manifest.
+
+Called by `tallymark.runs.export.run`; what the checkpoint says is `tallymark.export.checkpoint`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from tallymark.config.export import ExportConfig
+from tallymark.errors import ConfigError, IncompleteError
+from tallymark.export.checkpoint import State, decode, encode
+from tallymark.io.folder import Folder
+from tallymark.io.objects import ObjectStore, normalise_uri
+
+MANIFEST = "manifest.json"
+_CHECKPOINT = ".checkpoint.json"
+_BACKUP = ".checkpoint.backup.json"
+_OURS = re.compile(r"part-\d{8}\.(?:csv|jsonl|parquet)")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Place:
+    """``parts`` is the folder of the parts and the checkpoint, ``target`` that of the result; they are the same unless
+    the parts are merged into the file ``file`` of the latter.
+    """
+
+    parts: Folder
+    target: Folder
+    file: str | None
+    keeps_checkpoint: bool
+
+    @classmethod
+    def of(cls, store: ObjectStore, config: ExportConfig) -> Place:
+        """Makes the folders where they are missing."""
+        uri = normalise_uri(config.to)
+        if not config.merge:
+            folder = Folder.at(store, uri)
+            return cls(folder, folder, None, config.checkpoint)
+        above, _, name = uri.rpartition("/")
+        if not above or not name:
+            raise ConfigError(f"--to {config.to}: with --merge it names a file in a folder")
+        return cls(Folder.at(store, f"{uri}.parts"), Folder.at(store, above), name, config.checkpoint)
+
+    @property
+    def manifest_name(self) -> str:
+        """The manifest lies in the folder, or beside the one file."""
+        return MANIFEST if self.file is None else f"{self.file}.{MANIFEST}"
+
+    def manifest(self) -> dict[str, Any] | None:
+        """Returns the manifest of a finished export."""
+        content = self.target.read(self.manifest_name)
+        return None if content is None else json.loads(content)
+
+    def load(self) -> State | None:
+        """Returns what an unfinished run saved, from the backup where the checkpoint is damaged.
+
+        Raises:
+            IncompleteError: both are damaged.
+        """
+        saved = [(name, self.parts.read(name)) for name in (_CHECKPOINT, _BACKUP)]
+        if all(content is None for _, content in saved):
+            return None
+        for name, content in saved:
+            state = None if content is None else decode(content)
+            if state is not None:
+                if name == _BACKUP:
+                    _log.warning("The checkpoint in %s is damaged; its backup is taken instead.", self.parts.uri)
+                return state
+        raise IncompleteError(
+            f"the checkpoint in {self.parts.uri} and its backup are damaged: start again with --overwrite"
+        )
+
+    def save(self, state: State) -> None:
+        """Keeps the state, and the one before as backup."""
+        if self.keeps_checkpoint:
+            self.parts.copy(_CHECKPOINT, _BACKUP)
+            self.parts.write(_CHECKPOINT, encode(state))
+
+    def leftovers(self) -> list[str]:
+        """Returns the parts that lie there."""
+        return [name for name in self.parts.sizes() if _OURS.fullmatch(name)]
+
+    def clear(self) -> None:
+        """Removes everything that an earlier export left; the one merged file stays until it is replaced."""
+        self.discard_unfinished()
+        for name in (_CHECKPOINT, _BACKUP, *self.leftovers()):
+            self.parts.remove(name)
+        self.target.remove(self.manifest_name)
+
+    def discard_unfinished(self) -> None:
+        """Removes what a killed run was writing."""
+        for names in ("part-*", _CHECKPOINT, _BACKUP, MANIFEST):
+            self.parts.discard(names)
+
+    def finish(self, kept: set[str]) -> None:
+        """Removes parts that are not ``kept``, then the checkpoint; a folder of parts that were merged goes too."""
+        for name in self.leftovers():
+            if name not in kept:
+                self.parts.remove(name)
+        for name in (_BACKUP, _CHECKPOINT):
+            self.parts.remove(name)
+        self.parts.close()
+        if self.file is not None:
+            self.target.close()
+            self.parts.remove_if_empty()
+
+
+def require_free(place: Place, config: ExportConfig) -> None:
+    """Refuses to write where another export is, unless it may be replaced.
+
+    Raises:
+        ConfigError: it says what is there and how to go on.
+    """
+    found = None
+    if config.overwrite:
+        place.clear()
+        return
+    if place.manifest() is not None:
+        found = "a finished export"
+    elif place.leftovers():
+        found = "parts of an export without a checkpoint"
+    elif place.file is not None and place.target.read_size(place.file) is not None:
+        found = "a file"
+    if found:
+        raise ConfigError(f"--to {config.to}: {found} is there; name another place, or replace it with --overwrite")

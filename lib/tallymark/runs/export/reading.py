@@ -1,0 +1,204 @@
+"""The reading side of one export: the snapshot, the plan made in it, the connections, and what makes parts of them.
+
+Called by `tallymark.runs.export.run`, again where a snapshot got lost.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from tallymark import retry
+from tallymark.config.export import ExportConfig
+from tallymark.errors import ConfigError, TallymarkError
+from tallymark.export.checkpoint import SNAPSHOT
+from tallymark.export.keys import Position
+from tallymark.export.spans import Span
+from tallymark.io.folder import Folder
+from tallymark.io.postgres import Server, explained, is_transient, table_name
+from tallymark.io.snapshot_keeper import Keeper, Snapshot
+from tallymark.retry import RetryPolicy
+from tallymark.runs.export.memory import resident_bytes
+from tallymark.runs.export.parts import Form, Parts, raw_form
+from tallymark.runs.export.plan import Plan, make_plan
+from tallymark.runs.export.sessions import Counts, Sessions
+
+_SAMPLE_ROWS = 20
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What reads the table. ``fallbacks`` names the columns that Arrow holds as text, and why."""
+
+    plan: Plan
+    sessions: Sessions
+    parts: Parts
+    keeper: Keeper | None
+    server: str
+    server_version: str
+    tls: bool
+    bytes_per_row: float
+    fallbacks: dict[str, str]
+
+    @property
+    def estimated_rows(self) -> int | None:
+        """Rows of the table, if anybody counted and no condition leaves some out."""
+        return None if self.plan.cutter.selection.where else self.plan.table.estimated_rows
+
+    def next_upper(self, lower: Position | None, rows: int) -> Position | None:
+        """Finds where the chunk after ``lower`` ends."""
+
+        def ask(statement: sql.Composed) -> Position | None:
+            def first(connection: psycopg.Connection[Any]) -> Position | None:
+                return connection.execute(statement, prepare=False).fetchone()
+
+            return self.sessions.run(first, "finding the end of a chunk")[0]
+
+        return self.plan.cutter.next_upper(lower, rows, ask)
+
+    def count(self) -> int:
+        """Counts the rows that the snapshot holds, with all the workers that the server has for it."""
+        selection, table = self.plan.cutter.selection, self.plan.table
+
+        def counted(connection: psycopg.Connection[Any]) -> int:
+            connection.execute("SAVEPOINT counting; SET LOCAL max_parallel_workers_per_gather = 2")
+            statement = sql.SQL("SELECT count(*) FROM {} WHERE {}").format(table.identifier, selection.filtered([]))
+            row = connection.execute(statement, prepare=False).fetchone()
+            connection.execute("ROLLBACK TO SAVEPOINT counting")
+            return int(row[0]) if row else 0
+
+        return self.sessions.run(counted, f"counting the rows of {table}")[0]
+
+    def oldest_xmin_age(self) -> int | None:
+        """Returns how many transactions ago the oldest row version is that this run keeps from being cleaned up."""
+        if self.keeper is None:
+            return None
+
+        def age(connection: psycopg.Connection[Any]) -> int | None:
+            row = connection.execute(
+                "SELECT pg_catalog.age(backend_xmin) FROM pg_catalog.pg_stat_activity WHERE pid = pg_backend_pid()"
+            ).fetchone()
+            return None if row is None else row[0]
+
+        return self.sessions.run(age, "asking for the age of the snapshot")[0]
+
+    def close(self) -> None:
+        """Closes the connections; the keeper is its owner's."""
+        self.sessions.close()
+
+
+def open_reading(
+    config: ExportConfig, server: Server, folder: Folder, policy: RetryPolicy, adopt: Snapshot | None, counts: Counts
+) -> Reading:
+    """Takes a snapshot, or adopts one, and plans the export in it.
+
+    Raises:
+        SnapshotLostError: the snapshot to adopt is gone.
+        ConfigError: the table cannot be exported like this.
+    """
+    name = f"tallymark export {config.table}"[:63]
+
+    def sessions(snapshot: str | None) -> Sessions:
+        return Sessions(
+            server,
+            name,
+            snapshot=snapshot,
+            statement_timeout=config.statement_timeout,
+            refresh_every=config.refresh_every,
+            policy=policy,
+            counts=counts,
+        )
+
+    first = sessions(None)
+    keeper = None
+    try:
+        if config.consistency == SNAPSHOT:
+            lock = first.run(lambda connection: _lockable(connection, config), f"connecting to {server}")[0]
+            keeper = retry.call(
+                lambda: Keeper(server, f"{name[:54]} (keeper)", lock, adopt, config.snapshot_linger),
+                policy,
+                is_transient,
+            )
+        within = sessions(keeper.snapshot.name) if keeper is not None else first
+        return within.run(
+            lambda connection: _reading(connection, config, within, keeper, folder, server),
+            f"looking at {config.table} on {server}",
+        )[0]
+    except psycopg.Error as error:
+        raise explained(error, f"taking a snapshot on {server}") from None
+    except TallymarkError:
+        if keeper is not None:
+            keeper.dismiss()
+        raise
+    finally:
+        if keeper is not None:
+            first.close()
+
+
+def _reading(
+    connection: psycopg.Connection[Any],
+    config: ExportConfig,
+    sessions: Sessions,
+    keeper: Keeper | None,
+    folder: Folder,
+    server: Server,
+) -> Reading:
+    plan = make_plan(connection, config)
+    fallbacks: dict[str, str] = {}
+    form = _form(connection, config, plan, fallbacks)
+    parts = Parts(
+        sessions,
+        plan.cutter,
+        form,
+        folder,
+        workers=config.workers,
+        timeout=config.statement_timeout,
+        wall_clock=time.time,
+        memory=resident_bytes,
+    )
+    version = connection.execute("SHOW server_version").fetchone()
+    return Reading(
+        plan=plan,
+        sessions=sessions,
+        parts=parts,
+        keeper=keeper,
+        server=str(server),
+        server_version=version[0] if version else "",
+        tls=connection.pgconn.ssl_in_use,
+        bytes_per_row=_bytes_per_row(connection, plan),
+        fallbacks=fallbacks,
+    )
+
+
+def _form(connection: psycopg.Connection[Any], config: ExportConfig, plan: Plan, fallbacks: dict[str, str]) -> Form:
+    if config.format in {"csv", "jsonl"}:
+        return raw_form(connection, plan.cutter, plan.table.identifier, config.format, config.merge)
+    # Arrow costs 60 MB, which a text export need not pay.
+    from tallymark.runs.export.arrow_parts import arrow_form
+
+    return arrow_form(connection, config, plan, fallbacks)
+
+
+def _bytes_per_row(connection: psycopg.Connection[Any], plan: Plan) -> float:
+    """Measures some rows as they will be written; what the catalogue says is their size after compression."""
+    query = plan.cutter.query(Span(0, 0, None, None))
+    statement = sql.SQL(
+        "SELECT pg_catalog.avg(pg_catalog.octet_length(s::text)) FROM (SELECT * FROM ({}) q LIMIT {}) s"
+    ).format(query, sql.Literal(_SAMPLE_ROWS))
+    row = connection.execute(statement, prepare=False).fetchone()
+    return float(row[0]) if row and row[0] is not None else 1.0
+
+
+def _lockable(connection: psycopg.Connection[Any], config: ExportConfig) -> str | None:
+    """Returns the table as SQL, if it is of a kind that can be locked."""
+    name = table_name(config.table)
+    found = connection.execute(
+        "SELECT c.relkind::text FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass(%s)", (str(name),)
+    ).fetchone()
+    if found is None:
+        raise ConfigError(f"there is no table {name} in this database: check the name, its quotes and the schema")
+    return name.identifier.as_string(connection) if found[0] in "rp" else None

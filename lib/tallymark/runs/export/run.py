@@ -1,0 +1,233 @@
+"""One export, from its options to its manifest: begin or resume, copy, prove, finish.
+
+The order of states: a chunk is written to a temporary file, made durable, renamed, and only then in the checkpoint; the
+manifest comes last. Needs no Spark. Called by `jobs/export.py` and by `tallymark.runs.export.call`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
+from typing import Any
+
+from tallymark.config.export import ExportConfig
+from tallymark.errors import ConfigError, IncompleteError
+from tallymark.export.batch_size import BatchSize, Limits
+from tallymark.export.checkpoint import MIXED, PER_CHUNK, SNAPSHOT, State, require_equal
+from tallymark.export.engine import Engine, Work
+from tallymark.io.objects import ObjectStore
+from tallymark.io.postgres import Server
+from tallymark.io.snapshot_keeper import Keeper, Snapshot, SnapshotLostError
+from tallymark.retry import RetryPolicy
+from tallymark.runs.export.finish import finish, finish_again
+from tallymark.runs.export.live import Live
+from tallymark.runs.export.place import Place, require_free
+from tallymark.runs.export.reading import Reading, open_reading
+from tallymark.runs.export.sessions import Counts
+
+_PER_CHUNK_SECONDS = 5.0
+_log = logging.getLogger(__name__)
+ShowProgress = Callable[[Live], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """The manifest of the export, and where it lies."""
+
+    manifest: Mapping[str, Any]
+    place: str
+
+    @property
+    def rows(self) -> int:
+        return int(self.manifest["rows"])
+
+
+def export(
+    config: ExportConfig,
+    *,
+    show_progress: ShowProgress = lambda _live: nullcontext(),
+    policy: RetryPolicy | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> ExportResult:
+    """Copies a table out of PostgreSQL; the files hold exactly the rows of the snapshot.
+
+    Args:
+        policy: how failures that may pass are tried again; else ``max_retries`` times, after 1, 2, 4 ... seconds.
+
+    Raises:
+        ConfigError: an option, the table or the place is wrong; nothing was written.
+        IncompleteError: something could not be read or written; the checkpoint holds what was.
+    """
+    if config.merge and config.format not in {"csv", "jsonl"}:
+        raise ConfigError(f"--merge joins text files; a {config.format} export is read as its folder")
+    policy = policy or RetryPolicy(config.max_retries + 1, base_seconds=1.0, cap_seconds=30.0)
+    return _Export(config, policy, ObjectStore.from_environment(environ)).run(show_progress)
+
+
+class _Export:
+    def __init__(self, config: ExportConfig, policy: RetryPolicy, store: ObjectStore) -> None:
+        self._config = config
+        self._policy = policy
+        self._begun = time.monotonic()
+        self._server = Server(
+            **{name: getattr(config, name) for name in Server.__dataclass_fields__}  # the options bear their names
+        )
+        self._place = Place.of(store, config)
+        self._keeper: Keeper | None = None
+        self._live = Live()
+        self._counts = Counts()
+
+    def run(self, show_progress: ShowProgress) -> ExportResult:
+        before = self._before()
+        done = self._place.manifest()
+        if done is not None and (before is None or before.run_id == done["run_id"]):
+            return ExportResult(finish_again(self._place, done), self._config.to)
+        state = before or self._new_state()
+        try:
+            state, reading = self._open(state, is_new=before is None)
+            with show_progress(self._live):
+                state, engine, reading = self._make_all(state, reading)
+                found = finish(
+                    self._place, self._config, reading, self._counted(state), engine.changes, time.monotonic() - self._begun
+                )
+        except BaseException:
+            self._leave()
+            raise
+        reading.close()
+        if self._keeper is not None:
+            self._keeper.dismiss()
+        return ExportResult(found, self._config.to)
+
+    def _before(self) -> State | None:
+        """Returns the state of an unfinished run that this one goes on with, or clears the place for a new one."""
+        config, place = self._config, self._place
+        if config.resume:
+            state = place.load()
+            if state is not None or (place.manifest() is not None and not config.overwrite):
+                return state
+        elif not config.overwrite and place.load() is not None:
+            raise ConfigError(
+                f"--to {config.to}: an unfinished export is there; --resume goes on with it, --overwrite starts again"
+            )
+        require_free(place, config)
+        return None
+
+    def _new_state(self) -> State:
+        now = datetime.now(timezone.utc)
+        run_id = self._config.run_id or f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+        consistency = SNAPSHOT if self._config.consistency == SNAPSHOT else PER_CHUNK
+        return State(run_id, now.timestamp(), {}, consistency)
+
+    def _open(self, state: State, *, is_new: bool) -> tuple[State, Reading]:
+        """Takes or adopts the snapshot, and looks at the table in it."""
+        if is_new:
+            reading = self._read(None)
+            state = replace(state, fingerprint=reading.plan.fingerprint, bytes_per_row=reading.bytes_per_row)
+            state = replace(state, snapshot=self._held())
+            self._place.save(state)
+            return state, reading
+        state = replace(state, resumes=state.resumes + 1)
+        adopt = Snapshot(**state.snapshot) if state.snapshot else None
+        try:
+            reading = self._read(adopt)
+        except SnapshotLostError:
+            state, reading = self._renew(state)
+        require_equal(state.fingerprint, reading.plan.fingerprint, self._place.parts.uri)
+        self._place.discard_unfinished()
+        sizes = self._place.parts.sizes()
+        torn = {
+            chunk.span.number
+            for chunk in state.chunks
+            if chunk.part is not None and sizes.get(chunk.part) != chunk.bytes
+        }
+        return replace(state.without(torn), snapshot=self._held()), reading
+
+    def _held(self) -> dict[str, Any]:
+        return asdict(self._keeper.snapshot) if self._keeper is not None else {}
+
+    def _read(self, adopt: Snapshot | None) -> Reading:
+        reading = open_reading(self._config, self._server, self._place.parts, self._policy, adopt, self._counts)
+        self._keeper = reading.keeper
+        self._live.expect(reading)
+        return reading
+
+    def _make_all(self, state: State, reading: Reading) -> tuple[State, Engine, Reading]:
+        """Makes all chunks; a snapshot that gets lost meanwhile is replaced as ``on_lost_snapshot`` says."""
+        lost = 0
+        while True:
+            engine = self._engine(state, reading)
+            try:
+                return engine.run(state), engine, reading
+            except SnapshotLostError:
+                lost += 1
+                if lost > self._config.max_retries:
+                    raise
+                reading.close()
+                state, reading = self._renew(engine.state)
+
+    def _engine(self, state: State, reading: Reading) -> Engine:
+        config = self._config
+        limits = Limits() if config.consistency == SNAPSHOT else Limits(seconds=_PER_CHUNK_SECONDS)
+        size = BatchSize(config.batch_size, limits=limits)
+        if config.adapt:
+            size = size.fitted(state.bytes_per_row)
+
+        def save(now: State) -> None:
+            self._place.save(self._counted(now))
+            self._live.saw(now, engine.size.rows)
+
+        work = Work(reading.next_upper, reading.parts.make, save)
+        engine = Engine(work, config.workers, size, adapts=config.adapt, whole=not config.chunk_mode)
+        self._live.saw(state, size.rows)
+        return engine
+
+    def _counted(self, state: State) -> State:
+        """Adds what happened in this process to what happened before it."""
+        counts = self._counts
+        return replace(
+            state,
+            retries=state.retries + counts.retries,
+            refreshes=state.refreshes + counts.refreshes,
+            longest_transaction=max(state.longest_transaction, counts.longest_transaction),
+        )
+
+    def _renew(self, state: State) -> tuple[State, Reading]:
+        """Goes on without the snapshot: by proving finished chunks in a new one, by mixing, or not at all."""
+        choice = self._config.on_lost_snapshot
+        if choice == "refuse":
+            raise IncompleteError(
+                "the snapshot of this export is gone, so the rest would be of another moment: --resume with "
+                "--on-lost-snapshot recheck makes all of it one moment again, mix goes on and says so"
+            )
+        _log.warning("The snapshot is gone; going on in a new one: %s", choice)
+        reading = self._read(None)
+        require_equal(state.fingerprint, reading.plan.fingerprint, self._place.parts.uri)
+        state = replace(state, snapshot=self._held())
+        if choice == "mix":
+            state = replace(state, consistency=MIXED if state.chunks else state.consistency)
+        else:
+            differing = reading.parts.differing(state.chunks, reading.parts.source_holds)
+            if differing and self._config.format == "delta":
+                raise IncompleteError(
+                    f"{len(differing)} chunks were changed in the source since they were committed to {self._config.to}"
+                    ": a Delta table does not take them back; export into another place"
+                )
+            state = replace(state.without(differing), rechecks=state.rechecks + 1)
+        self._place.save(self._counted(state))
+        return state, reading
+
+    def _leave(self) -> None:
+        """Leaves the snapshot to a resumed run; without a checkpoint there will be none."""
+        if self._keeper is None:
+            return
+        if self._config.checkpoint and self._place.load() is not None:
+            self._keeper.leave()
+        else:
+            self._keeper.dismiss()
+
