@@ -18,7 +18,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from tallymark.config.fields import join_list
-from tallymark.config.loading import JobConfig, M, choices, load, option, suggestion
+from tallymark.config.loading import JobConfig, M, choices, load, option
+from tallymark.config.spelling import suggestion
 from tallymark.errors import ConfigError
 
 PROGRAM = "./spark-submit.sh"

@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tallymark.command_line import as_text, to_command_line
-from tallymark.config.loading import choices, load, option, suggestion
+from tallymark.config.loading import choices, load, option
 from tallymark.config.reconcile import ReconcileConfig
+from tallymark.config.spelling import suggestion
 
 DEFAULT_OUT = "./tallymark-out"
 DEFAULT_REPORT = "./detailed_report.csv"

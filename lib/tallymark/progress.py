@@ -41,6 +41,7 @@ class Progress:
         poll: returns files, records and bytes done so far; called from another thread.
         label: what is going on, such as ``compare``.
         clock: seconds that never run backwards.
+        counts: writes the line instead of files, records and bytes; these tell the time left all the same.
     """
 
     def __init__(
@@ -51,7 +52,9 @@ class Progress:
         poll: Callable[[], tuple[int, int, int]],
         label: str,
         clock: Callable[[], float] = time.monotonic,
+        counts: Callable[[], str] | None = None,
     ) -> None:
+        self._counts = counts or self._usual_counts
         self._console = console
         self._total = _Done(files=total_files, size=total_bytes)
         self._poll = poll
@@ -137,7 +140,7 @@ class Progress:
         done, total = (self._done.size, self._total.size) if self._total.size else (self._done.files, self._total.files)
         return min(1.0, done / total) if total else 0.0
 
-    def _counts(self) -> str:
+    def _usual_counts(self) -> str:
         done, total = self._done, self._total
         files = f"{done.files:,}/{total.files:,}" if total.files else f"{done.files:,}"
         volume = f"{size(done.size)} of {size(total.size)}" if total.size else size(done.size)

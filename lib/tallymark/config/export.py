@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from tallymark.config.export_options import ExportOptions
 from tallymark.config.fields import Count, LogLevel, Names, RunId, Text
 from tallymark.config.postgres import PostgresConfig
 
@@ -57,3 +58,8 @@ class ExportConfig(PostgresConfig):
     statement_timeout: Seconds = Field(default=50, description="seconds that a statement may take")
     run_id: RunId | None = Field(default=None, description="name of the run, 1 to 64 of A-Z a-z 0-9 _ - . (not first)")
     log_level: LogLevel = Field(default="INFO", description="how much is logged")
+
+    @property
+    def options(self) -> ExportOptions:
+        """The same without what validates it."""
+        return ExportOptions(**{name: getattr(self, name) for name in ExportOptions.__dataclass_fields__})

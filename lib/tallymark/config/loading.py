@@ -6,8 +6,7 @@ same name with dashes; `tallymark.command_line` builds its parser from the field
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
@@ -15,6 +14,7 @@ from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tallymark.config.spelling import suggestion
 from tallymark.errors import ConfigError
 
 
@@ -66,13 +66,6 @@ def choices(annotation: Any) -> tuple[str, ...]:
     if get_origin(annotation) is Literal:
         return get_args(annotation)
     return tuple(choice for part in get_args(annotation) for choice in choices(part))
-
-
-def suggestion(wrong: str, names: Iterable[str]) -> str:
-    """Name the nearest right spelling, as a sentence; empty if nothing is near."""
-    spelt = {name.lower(): name for name in names}
-    nearest = difflib.get_close_matches(wrong.lower(), spelt, n=1)
-    return f" Did you mean {spelt[nearest[0]]}?" if nearest else ""
 
 
 def _problem(model: type[JobConfig], detail: Any, yaml_path: str | None, overrides: Mapping[str, object]) -> str:

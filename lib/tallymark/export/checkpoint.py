@@ -122,7 +122,9 @@ def require_equal(before: Mapping[str, Any], now: Mapping[str, Any], place: str)
     plain = json.loads(json.dumps(now))
     changed = [name for name in sorted({*before, *plain}) if before.get(name) != plain.get(name)]
     if changed:
-        lines = [f"  {name}: it was {_short(before.get(name))}, now it is {_short(plain.get(name))}" for name in changed]
+        lines = [
+            f"  {name}: it was {_short(before.get(name))}, now it is {_short(plain.get(name))}" for name in changed
+        ]
         raise ConfigError(
             f"{place} holds an unfinished export with other settings or of a table that was changed since:\n"
             + "\n".join(lines)

@@ -102,7 +102,7 @@ def _compared(key: Key, operator: str, values: Position) -> _Part:
     texts = [column.value(text) for column, text in zip(key, values) if text is not None]
     names: list[sql.Composable] = [column.identifier for column in key]
     template = "({}) " + operator + " ({})" if len(key) > 1 else "{} " + operator + " {}"
-    condition = sql.SQL(template).format(sql.SQL(", ").join(names), sql.SQL(", ").join(texts))  # type: ignore[arg-type]
+    condition = sql.SQL(template).format(sql.SQL(", ").join(names), sql.SQL(", ").join(texts))
     return _Part(condition, frozenset(), frozenset((key[0].name,)))
 
 

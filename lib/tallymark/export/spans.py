@@ -43,7 +43,7 @@ class Selection:
 
     def filtered(self, conditions: list[sql.Composable]) -> sql.Composable:
         # On lines of its own, so that a comment in it ends before the closing bracket.
-        own = [sql.SQL("(\n{}\n)").format(sql.SQL(self.where))] if self.where else []  # type: ignore[arg-type]
+        own = [sql.SQL("(\n{}\n)").format(sql.SQL(self.where))] if self.where else []
         return sql.SQL(" AND ").join([*conditions, *own] or [sql.SQL("true")])
 
 

@@ -24,7 +24,9 @@ class CopyOut:
         patience: seconds that the server may be silent; a network that only drops packets says nothing either.
     """
 
-    def __init__(self, connection: psycopg.Connection[Any], statement: bytes, patience: float, *, header: bool = False) -> None:
+    def __init__(
+        self, connection: psycopg.Connection[Any], statement: bytes, patience: float, *, header: bool = False
+    ) -> None:
         self._connection = connection
         self._statement = statement
         self._patience_ms = int(patience * 1000)

@@ -19,6 +19,7 @@ from tallymark.io.objects import ObjectStore, is_s3, join
 from tallymark.io.stored import split_s3
 
 _TEMPORARY = ".tmp"
+_BLOCK = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Folder:
         found = self.store.stat(join(self.uri, name))
         if found is None:
             raise IncompleteError(f"{join(self.uri, name)} is gone: export again with --overwrite")
-        return self.store.read_chunks(found)
+        return self.store.read_chunks(found, _BLOCK)
 
     def read_size(self, name: str) -> int | None:
         """Returns the size of a file in bytes, or None if there is none."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from tallymark.config.export import ExportConfig
-from tallymark.config.loading import load
+from tallymark.config.export_options import ExportOptions
+from tallymark.errors import ConfigError
 from tallymark.runs.export.run import export
 
 
@@ -15,8 +15,8 @@ def export_to_csv(
     where_clause: str | None = None,
     batch_size: int = 10_000,
     order_by_field: str | None = None,
-    chunk_mode: bool = True,  # noqa: FBT001, FBT002 - the signature is promised
-    enable_checkpoint: bool = True,  # noqa: FBT001, FBT002
+    chunk_mode: bool = True,
+    enable_checkpoint: bool = True,
     max_retries: int = 3,
 ) -> int:
     """Copies a table into one CSV file with a header, and returns the number of its rows.
@@ -38,17 +38,20 @@ def export_to_csv(
         ConfigError: a name, the condition or the connection is wrong.
         IncompleteError: it could not be read or written whole; the former file, if any, is as it was.
     """
-    options: dict[str, object] = {
-        "table": table_name,
-        "to": os.path.abspath(csv_path) if not str(csv_path).startswith("s3") else str(csv_path),
-        "merge": True,
-        "where": where_clause,
-        "batch_size": batch_size,
-        "order_by": order_by_field or (),
-        "chunk_mode": chunk_mode,
-        "checkpoint": enable_checkpoint,
-        "max_retries": max_retries,
-        "resume": enable_checkpoint,
-        "overwrite": True,
-    }
-    return export(load(ExportConfig, None, options)).rows
+    if batch_size < 1 or max_retries < 0:
+        raise ConfigError("batch_size must be at least 1, and max_retries not negative")
+    names = order_by_field.split(",") if order_by_field else []
+    options = ExportOptions(
+        table=table_name,
+        to=os.fspath(csv_path),
+        merge=True,
+        where=where_clause,
+        batch_size=batch_size,
+        order_by=tuple(name.strip() for name in names),
+        chunk_mode=chunk_mode,
+        checkpoint=enable_checkpoint,
+        max_retries=max_retries,
+        resume=enable_checkpoint,
+        overwrite=True,
+    )
+    return export(options).rows

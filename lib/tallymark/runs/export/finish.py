@@ -11,7 +11,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
-from tallymark.config.export import ExportConfig
+from tallymark.config.export_options import ExportOptions
 from tallymark.errors import IncompleteError
 from tallymark.export.checkpoint import SNAPSHOT, Change, State
 from tallymark.export.manifest import Harm, Source, manifest
@@ -22,7 +22,7 @@ from tallymark.runs.export.reading import Reading
 
 
 def finish(
-    place: Place, config: ExportConfig, reading: Reading, state: State, changes: Sequence[Change], seconds: float
+    place: Place, options: ExportOptions, reading: Reading, state: State, changes: Sequence[Change], seconds: float
 ) -> dict[str, Any]:
     """Proves and publishes the result; returns the manifest.
 
@@ -31,18 +31,18 @@ def finish(
         IncompleteError: a chunk could not be verified.
     """
     counted = reading.count() if state.consistency == SNAPSHOT else None
-    if config.verify:
+    if options.verify:
         state = _verified(state, reading)
     made = manifest(
         state,
         _source(reading),
-        file_format=config.format,
+        file_format=options.format,
         counted=counted,
-        file=_merge(place, config, reading, state) if place.file is not None else None,
+        file=_merge(place, options, reading, state) if place.file is not None else None,
         changes=changes,
         harm=Harm(state.longest_transaction, reading.oldest_xmin_age()),
         seconds=seconds,
-        verified=config.verify,
+        verified=options.verify,
         peak_memory=peak_bytes(),
     )
     place.target.write(place.manifest_name, as_json(made))
@@ -95,7 +95,7 @@ def _source(reading: Reading) -> Source:
     )
 
 
-def _merge(place: Place, config: ExportConfig, reading: Reading, state: State) -> dict[str, Any]:
+def _merge(place: Place, options: ExportOptions, reading: Reading, state: State) -> dict[str, Any]:
     """Joins the parts in their order into the one file, and publishes it whole."""
     assert place.file is not None
     digest, size = sha256(), 0
@@ -107,7 +107,7 @@ def _merge(place: Place, config: ExportConfig, reading: Reading, state: State) -
             digest.update(block)
             size += len(block)
 
-        if config.format == "csv":
+        if options.format == "csv":
             plan = reading.plan
             write(
                 reading.sessions.run(

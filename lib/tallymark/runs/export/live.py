@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tallymark.export.checkpoint import State
-from tallymark.progress import size
 from tallymark.runs.export.memory import resident_bytes
 from tallymark.runs.export.reading import Reading
 
@@ -41,11 +40,11 @@ class Live:
         """Returns chunks, rows and the amount of work done; for `tallymark.progress`."""
         return self.chunks, self.rows, self.rows
 
-    def line(self, seconds: float) -> str:
-        """Says how far the run is."""
+    def line(self, seconds: float, rows_before: int) -> str:
+        """Says how far the run is, which had ``rows_before`` that many seconds ago."""
         total = f" of about {self.expected_rows:,}" if self.expected_rows else ""
-        rate = f", {self.rows / seconds:,.0f} rows/s" if seconds > 0 else ""
+        rate = f", {(self.rows - rows_before) / seconds:,.0f} rows/s" if seconds > 0 else ""
         return (
             f"export: {self.rows:,}{total} rows{rate}, {self.chunks:,} chunks, next {self.batch_size:,} rows, "
-            f"memory {size(resident_bytes())}"
+            f"memory {resident_bytes() / 1e6:,.0f} MB"
         )

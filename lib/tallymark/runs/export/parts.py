@@ -75,7 +75,9 @@ class RawPart:
         self._file.close()
 
 
-def raw_form(connection: psycopg.Connection[Any], cutter: Cutter, table: sql.Composable, kind: str, merge: bool) -> Form:
+def raw_form(
+    connection: psycopg.Connection[Any], cutter: Cutter, table: sql.Composable, kind: str, merge: bool
+) -> Form:
     """Returns the form of CSV or JSON Lines; parts that will be merged have no header of their own."""
     if kind == "jsonl":
         return Form("jsonl", _JSON, b"", lambda path: RawPart(path, b""))
@@ -164,9 +166,11 @@ class Parts:
         try:
             file = self._form.open(path)
             try:
-                return self._read(connection, span, file.write)
+                read = self._read(connection, span, file.write)
             finally:
                 file.close()
+            self.rows_read += read[0]
+            return read
         except OSError as error:
             cause = error.strerror or type(error).__name__
             raise IncompleteError(f"cannot write {path}: {cause}; check the rights and the free space") from error
@@ -175,16 +179,13 @@ class Parts:
         self, connection: psycopg.Connection[Any], span: Span, write: Callable[[Block], None]
     ) -> tuple[int, int, str]:
         """Returns rows, bytes and SHA-256 of what the source holds of a span, and passes it on."""
-        statement = sql.SQL(self._form.copy).format(self._cutter.query(span))  # type: ignore[arg-type]
+        statement = sql.SQL(self._form.copy).format(self._cutter.query(span))
         copy = CopyOut(connection, statement.as_bytes(connection), self._patience)
         digest, size = sha256(self._form.header), 0
-        before = 0
         for block in copy:
             digest.update(block)
             write(block)
             size += len(block)
-            self.rows_read += copy.rows - before
-            before = copy.rows
         return copy.rows, size, digest.hexdigest()
 
     def source_holds(self, chunk: Chunk) -> bool:

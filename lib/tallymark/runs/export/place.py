@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from tallymark.config.export import ExportConfig
+from tallymark.config.export_options import ExportOptions
 from tallymark.errors import ConfigError, IncompleteError
 from tallymark.export.checkpoint import State, decode, encode
 from tallymark.io.folder import Folder
@@ -36,16 +36,16 @@ class Place:
     keeps_checkpoint: bool
 
     @classmethod
-    def of(cls, store: ObjectStore, config: ExportConfig) -> Place:
+    def of(cls, store: ObjectStore, options: ExportOptions) -> Place:
         """Makes the folders where they are missing."""
-        uri = normalise_uri(config.to)
-        if not config.merge:
+        uri = normalise_uri(options.to)
+        if not options.merge:
             folder = Folder.at(store, uri)
-            return cls(folder, folder, None, config.checkpoint)
+            return cls(folder, folder, None, options.checkpoint)
         above, _, name = uri.rpartition("/")
         if not above or not name:
-            raise ConfigError(f"--to {config.to}: with --merge it names a file in a folder")
-        return cls(Folder.at(store, f"{uri}.parts"), Folder.at(store, above), name, config.checkpoint)
+            raise ConfigError(f"--to {options.to}: with --merge it names a file in a folder")
+        return cls(Folder.at(store, f"{uri}.parts"), Folder.at(store, above), name, options.checkpoint)
 
     @property
     def manifest_name(self) -> str:
@@ -111,14 +111,14 @@ class Place:
             self.parts.remove_if_empty()
 
 
-def require_free(place: Place, config: ExportConfig) -> None:
+def require_free(place: Place, options: ExportOptions) -> None:
     """Refuses to write where another export is, unless it may be replaced.
 
     Raises:
         ConfigError: it says what is there and how to go on.
     """
     found = None
-    if config.overwrite:
+    if options.overwrite:
         place.clear()
         return
     if place.manifest() is not None:
@@ -128,4 +128,4 @@ def require_free(place: Place, config: ExportConfig) -> None:
     elif place.file is not None and place.target.read_size(place.file) is not None:
         found = "a file"
     if found:
-        raise ConfigError(f"--to {config.to}: {found} is there; name another place, or replace it with --overwrite")
+        raise ConfigError(f"--to {options.to}: {found} is there; name another place, or replace it with --overwrite")

@@ -11,8 +11,8 @@ from typing import Any
 import psycopg
 from psycopg import pq, sql
 
-from tallymark.config.export import ExportConfig
-from tallymark.config.loading import suggestion
+from tallymark.config.export_options import ExportOptions
+from tallymark.config.spelling import suggestion
 from tallymark.errors import ConfigError
 from tallymark.export.keys import KeyColumn
 from tallymark.export.spans import CtidCutter, Cutter, KeysetCutter, Pages, Selection
@@ -36,29 +36,29 @@ class Plan:
     warnings: tuple[str, ...]
 
 
-def make_plan(connection: psycopg.Connection[Any], config: ExportConfig) -> Plan:
+def make_plan(connection: psycopg.Connection[Any], options: ExportOptions) -> Plan:
     """Returns the plan for what the connection sees.
 
     Raises:
         ConfigError: table, column, condition or order is wrong, or the table has no exact way to be cut.
     """
-    table = read_table(connection, table_name(config.table))
-    columns = _columns(table, config.columns, "--columns") if config.columns else table.columns
+    table = read_table(connection, table_name(options.table))
+    columns = _columns(table, options.columns, "--columns") if options.columns else table.columns
     if not columns:
         raise ConfigError(f"{table} has no columns: there is nothing to export")
-    if config.where is not None:
-        _check_condition(connection, table, config.where)
-    selection = Selection(tuple(column.name for column in columns), config.where)
-    ordered = _columns(table, config.order_by, "--order-by")
+    if options.where is not None:
+        _check_condition(connection, table, options.where)
+    selection = Selection(tuple(column.name for column in columns), options.where)
+    ordered = _columns(table, options.order_by, "--order-by")
     warnings: list[str] = []
     if ordered or table.unique_keys:
         cutter: Cutter = _by_key(table, ordered, selection, warnings)
         order = tuple(column.name for column in cutter.key) if isinstance(cutter, KeysetCutter) else ()
     else:
-        cutter, order = _by_pages(connection, table, selection, config), ()
+        cutter, order = _by_pages(connection, table, selection, options), ()
     mode = "keyset" if isinstance(cutter, KeysetCutter) else "ctid"
     return Plan(
-        table, columns, cutter, mode, order, _fingerprint(table, columns, config, mode, order), tuple(warnings)
+        table, columns, cutter, mode, order, _fingerprint(table, columns, options, mode, order), tuple(warnings)
     )
 
 
@@ -79,10 +79,10 @@ def _check_condition(connection: psycopg.Connection[Any], table: Table, where: s
     else does not fit into the other.
     """
     statement = sql.SQL("SELECT CASE WHEN (\n{}\n) THEN true END FROM {}").format(
-        sql.SQL(where),  # type: ignore[arg-type]
+        sql.SQL(where),
         table.identifier,
     )
-    plain = sql.SQL("SELECT FROM {} WHERE (\n{}\n)").format(table.identifier, sql.SQL(where))  # type: ignore[arg-type]
+    plain = sql.SQL("SELECT FROM {} WHERE (\n{}\n)").format(table.identifier, sql.SQL(where))
     for each in (statement, plain):
         result = connection.pgconn.prepare(b"", each.as_bytes(connection))
         if result.status != pq.ExecStatus.COMMAND_OK:
@@ -104,13 +104,15 @@ def _by_key(table: Table, ordered: tuple[Column, ...], selection: Selection, war
         warnings.append(f"{table} is {_KINDS.get(table.kind, 'no table')}: rows with equal {names} have no fixed order")
     if not any(index[: len(ordered)] == tuple(names[: len(ordered)]) for index in table.indexes) and has_pages:
         first = ", ".join(names)
-        warnings.append(f"no index starts with {first}: each chunk reads the whole table; CREATE INDEX, or leave it out")
+        warnings.append(
+            f"no index starts with {first}: each chunk reads the whole table; CREATE INDEX, or leave it out"
+        )
     ties = () if table.unique_keys or not has_pages else ("tableoid", "ctid")
     return KeysetCutter(table.identifier, key, selection, ties)
 
 
 def _by_pages(
-    connection: psycopg.Connection[Any], table: Table, selection: Selection, config: ExportConfig
+    connection: psycopg.Connection[Any], table: Table, selection: Selection, options: ExportOptions
 ) -> CtidCutter:
     problem = None
     if table.kind not in "rpm":
@@ -119,9 +121,9 @@ def _by_pages(
         problem = "one of its partitions is a foreign table"
     elif connection.info.server_version < 140_000:
         problem = "this PostgreSQL is older than 14 and cannot read ranges of pages"
-    elif config.consistency == "per-chunk":
+    elif options.consistency == "per-chunk":
         problem = "an update between two chunks may move a row to other pages, so that takes --consistency snapshot"
-    elif not config.chunk_mode:
+    elif not options.chunk_mode:
         problem = None
     if problem:
         raise ConfigError(f"{table} has no key, and cannot be cut by pages: {problem}. Name columns with --order-by.")
@@ -132,18 +134,18 @@ def _by_pages(
 
 
 def _fingerprint(
-    table: Table, columns: tuple[Column, ...], config: ExportConfig, mode: str, order: tuple[str, ...]
+    table: Table, columns: tuple[Column, ...], options: ExportOptions, mode: str, order: tuple[str, ...]
 ) -> dict[str, Any]:
     found: dict[str, Any] = {
         "table": str(table),
         "oid": table.oid,
         "columns": [[column.name, column.declared] for column in columns],
-        "where": config.where,
+        "where": options.where,
         "cut by": [mode, *order],
-        "format": config.format,
-        "merge": config.merge,
-        "consistency": config.consistency,
-        "chunk_mode": config.chunk_mode,
+        "format": options.format,
+        "merge": options.merge,
+        "consistency": options.consistency,
+        "chunk_mode": options.chunk_mode,
     }
     if mode == "ctid":  # the pages mean nothing in another file
         found["files"] = [[relation.schema, relation.name, relation.filenode] for relation in table.relations]

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from tallymark import retry
-from tallymark.config.export import ExportConfig
+from tallymark.config.export_options import ExportOptions
 from tallymark.errors import ConfigError, TallymarkError
 from tallymark.export.checkpoint import SNAPSHOT
 from tallymark.export.keys import Position
@@ -92,7 +92,7 @@ class Reading:
 
 
 def open_reading(
-    config: ExportConfig, server: Server, folder: Folder, policy: RetryPolicy, adopt: Snapshot | None, counts: Counts
+    options: ExportOptions, server: Server, folder: Folder, policy: RetryPolicy, adopt: Snapshot | None, counts: Counts
 ) -> Reading:
     """Takes a snapshot, or adopts one, and plans the export in it.
 
@@ -100,15 +100,15 @@ def open_reading(
         SnapshotLostError: the snapshot to adopt is gone.
         ConfigError: the table cannot be exported like this.
     """
-    name = f"tallymark export {config.table}"[:63]
+    name = f"tallymark export {options.table}"[:63]
 
     def sessions(snapshot: str | None) -> Sessions:
         return Sessions(
             server,
             name,
             snapshot=snapshot,
-            statement_timeout=config.statement_timeout,
-            refresh_every=config.refresh_every,
+            statement_timeout=options.statement_timeout,
+            refresh_every=options.refresh_every,
             policy=policy,
             counts=counts,
         )
@@ -116,17 +116,17 @@ def open_reading(
     first = sessions(None)
     keeper = None
     try:
-        if config.consistency == SNAPSHOT:
-            lock = first.run(lambda connection: _lockable(connection, config), f"connecting to {server}")[0]
+        if options.consistency == SNAPSHOT:
+            lock = first.run(lambda connection: _lockable(connection, options), f"connecting to {server}")[0]
             keeper = retry.call(
-                lambda: Keeper(server, f"{name[:54]} (keeper)", lock, adopt, config.snapshot_linger),
+                lambda: Keeper(server, f"{name[:54]} (keeper)", lock, adopt, options.snapshot_linger),
                 policy,
                 is_transient,
             )
         within = sessions(keeper.snapshot.name) if keeper is not None else first
         return within.run(
-            lambda connection: _reading(connection, config, within, keeper, folder, server),
-            f"looking at {config.table} on {server}",
+            lambda connection: _reading(connection, options, within, keeper, folder, server),
+            f"looking at {options.table} on {server}",
         )[0]
     except psycopg.Error as error:
         raise explained(error, f"taking a snapshot on {server}") from None
@@ -141,22 +141,22 @@ def open_reading(
 
 def _reading(
     connection: psycopg.Connection[Any],
-    config: ExportConfig,
+    options: ExportOptions,
     sessions: Sessions,
     keeper: Keeper | None,
     folder: Folder,
     server: Server,
 ) -> Reading:
-    plan = make_plan(connection, config)
+    plan = make_plan(connection, options)
     fallbacks: dict[str, str] = {}
-    form = _form(connection, config, plan, fallbacks)
+    form = _form(connection, options, plan, fallbacks)
     parts = Parts(
         sessions,
         plan.cutter,
         form,
         folder,
-        workers=config.workers,
-        timeout=config.statement_timeout,
+        workers=options.workers,
+        timeout=options.statement_timeout,
         wall_clock=time.time,
         memory=resident_bytes,
     )
@@ -174,13 +174,13 @@ def _reading(
     )
 
 
-def _form(connection: psycopg.Connection[Any], config: ExportConfig, plan: Plan, fallbacks: dict[str, str]) -> Form:
-    if config.format in {"csv", "jsonl"}:
-        return raw_form(connection, plan.cutter, plan.table.identifier, config.format, config.merge)
+def _form(connection: psycopg.Connection[Any], options: ExportOptions, plan: Plan, fallbacks: dict[str, str]) -> Form:
+    if options.format in {"csv", "jsonl"}:
+        return raw_form(connection, plan.cutter, plan.table.identifier, options.format, options.merge)
     # Arrow costs 60 MB, which a text export need not pay.
     from tallymark.runs.export.arrow_parts import arrow_form
 
-    return arrow_form(connection, config, plan, fallbacks)
+    return arrow_form(connection, options, plan, fallbacks)
 
 
 def _bytes_per_row(connection: psycopg.Connection[Any], plan: Plan) -> float:
@@ -193,9 +193,9 @@ def _bytes_per_row(connection: psycopg.Connection[Any], plan: Plan) -> float:
     return float(row[0]) if row and row[0] is not None else 1.0
 
 
-def _lockable(connection: psycopg.Connection[Any], config: ExportConfig) -> str | None:
+def _lockable(connection: psycopg.Connection[Any], options: ExportOptions) -> str | None:
     """Returns the table as SQL, if it is of a kind that can be locked."""
-    name = table_name(config.table)
+    name = table_name(options.table)
     found = connection.execute(
         "SELECT c.relkind::text FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass(%s)", (str(name),)
     ).fetchone()

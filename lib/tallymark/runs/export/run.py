@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from tallymark.config.export import ExportConfig
+from tallymark.config.export_options import ExportOptions
 from tallymark.errors import ConfigError, IncompleteError
 from tallymark.export.batch_size import BatchSize, Limits
 from tallymark.export.checkpoint import MIXED, PER_CHUNK, SNAPSHOT, State, require_equal
@@ -49,7 +49,7 @@ class ExportResult:
 
 
 def export(
-    config: ExportConfig,
+    options: ExportOptions,
     *,
     show_progress: ShowProgress = lambda _live: nullcontext(),
     policy: RetryPolicy | None = None,
@@ -64,21 +64,21 @@ def export(
         ConfigError: an option, the table or the place is wrong; nothing was written.
         IncompleteError: something could not be read or written; the checkpoint holds what was.
     """
-    if config.merge and config.format not in {"csv", "jsonl"}:
-        raise ConfigError(f"--merge joins text files; a {config.format} export is read as its folder")
-    policy = policy or RetryPolicy(config.max_retries + 1, base_seconds=1.0, cap_seconds=30.0)
-    return _Export(config, policy, ObjectStore.from_environment(environ)).run(show_progress)
+    if options.merge and options.format not in {"csv", "jsonl"}:
+        raise ConfigError(f"--merge joins text files; a {options.format} export is read as its folder")
+    policy = policy or RetryPolicy(options.max_retries + 1, base_seconds=1.0, cap_seconds=30.0)
+    return _Export(options, policy, ObjectStore.from_environment(environ)).run(show_progress)
 
 
 class _Export:
-    def __init__(self, config: ExportConfig, policy: RetryPolicy, store: ObjectStore) -> None:
-        self._config = config
+    def __init__(self, options: ExportOptions, policy: RetryPolicy, store: ObjectStore) -> None:
+        self._options = options
         self._policy = policy
         self._begun = time.monotonic()
         self._server = Server(
-            **{name: getattr(config, name) for name in Server.__dataclass_fields__}  # the options bear their names
+            **{name: getattr(options, name) for name in Server.__dataclass_fields__}  # the options bear their names
         )
-        self._place = Place.of(store, config)
+        self._place = Place.of(store, options)
         self._keeper: Keeper | None = None
         self._live = Live()
         self._counts = Counts()
@@ -87,14 +87,19 @@ class _Export:
         before = self._before()
         done = self._place.manifest()
         if done is not None and (before is None or before.run_id == done["run_id"]):
-            return ExportResult(finish_again(self._place, done), self._config.to)
+            return ExportResult(finish_again(self._place, done), self._options.to)
         state = before or self._new_state()
         try:
             state, reading = self._open(state, is_new=before is None)
             with show_progress(self._live):
                 state, engine, reading = self._make_all(state, reading)
                 found = finish(
-                    self._place, self._config, reading, self._counted(state), engine.changes, time.monotonic() - self._begun
+                    self._place,
+                    self._options,
+                    reading,
+                    self._counted(state),
+                    engine.changes,
+                    time.monotonic() - self._begun,
                 )
         except BaseException:
             self._leave()
@@ -102,26 +107,26 @@ class _Export:
         reading.close()
         if self._keeper is not None:
             self._keeper.dismiss()
-        return ExportResult(found, self._config.to)
+        return ExportResult(found, self._options.to)
 
     def _before(self) -> State | None:
         """Returns the state of an unfinished run that this one goes on with, or clears the place for a new one."""
-        config, place = self._config, self._place
-        if config.resume:
+        options, place = self._options, self._place
+        if options.resume:
             state = place.load()
-            if state is not None or (place.manifest() is not None and not config.overwrite):
+            if state is not None or (place.manifest() is not None and not options.overwrite):
                 return state
-        elif not config.overwrite and place.load() is not None:
+        elif not options.overwrite and place.load() is not None:
             raise ConfigError(
-                f"--to {config.to}: an unfinished export is there; --resume goes on with it, --overwrite starts again"
+                f"--to {options.to}: an unfinished export is there; --resume goes on with it, --overwrite starts again"
             )
-        require_free(place, config)
+        require_free(place, options)
         return None
 
     def _new_state(self) -> State:
         now = datetime.now(timezone.utc)
-        run_id = self._config.run_id or f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
-        consistency = SNAPSHOT if self._config.consistency == SNAPSHOT else PER_CHUNK
+        run_id = self._options.run_id or f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+        consistency = SNAPSHOT if self._options.consistency == SNAPSHOT else PER_CHUNK
         return State(run_id, now.timestamp(), {}, consistency)
 
     def _open(self, state: State, *, is_new: bool) -> tuple[State, Reading]:
@@ -152,7 +157,7 @@ class _Export:
         return asdict(self._keeper.snapshot) if self._keeper is not None else {}
 
     def _read(self, adopt: Snapshot | None) -> Reading:
-        reading = open_reading(self._config, self._server, self._place.parts, self._policy, adopt, self._counts)
+        reading = open_reading(self._options, self._server, self._place.parts, self._policy, adopt, self._counts)
         self._keeper = reading.keeper
         self._live.expect(reading)
         return reading
@@ -166,16 +171,16 @@ class _Export:
                 return engine.run(state), engine, reading
             except SnapshotLostError:
                 lost += 1
-                if lost > self._config.max_retries:
+                if lost > self._options.max_retries:
                     raise
                 reading.close()
                 state, reading = self._renew(engine.state)
 
     def _engine(self, state: State, reading: Reading) -> Engine:
-        config = self._config
-        limits = Limits() if config.consistency == SNAPSHOT else Limits(seconds=_PER_CHUNK_SECONDS)
-        size = BatchSize(config.batch_size, limits=limits)
-        if config.adapt:
+        options = self._options
+        limits = Limits() if options.consistency == SNAPSHOT else Limits(seconds=_PER_CHUNK_SECONDS)
+        size = BatchSize(options.batch_size, limits=limits)
+        if options.adapt:
             size = size.fitted(state.bytes_per_row)
 
         def save(now: State) -> None:
@@ -183,7 +188,7 @@ class _Export:
             self._live.saw(now, engine.size.rows)
 
         work = Work(reading.next_upper, reading.parts.make, save)
-        engine = Engine(work, config.workers, size, adapts=config.adapt, whole=not config.chunk_mode)
+        engine = Engine(work, options.workers, size, adapts=options.adapt, whole=not options.chunk_mode)
         self._live.saw(state, size.rows)
         return engine
 
@@ -199,7 +204,7 @@ class _Export:
 
     def _renew(self, state: State) -> tuple[State, Reading]:
         """Goes on without the snapshot: by proving finished chunks in a new one, by mixing, or not at all."""
-        choice = self._config.on_lost_snapshot
+        choice = self._options.on_lost_snapshot
         if choice == "refuse":
             raise IncompleteError(
                 "the snapshot of this export is gone, so the rest would be of another moment: --resume with "
@@ -213,10 +218,10 @@ class _Export:
             state = replace(state, consistency=MIXED if state.chunks else state.consistency)
         else:
             differing = reading.parts.differing(state.chunks, reading.parts.source_holds)
-            if differing and self._config.format == "delta":
+            if differing and self._options.format == "delta":
                 raise IncompleteError(
-                    f"{len(differing)} chunks were changed in the source since they were committed to {self._config.to}"
-                    ": a Delta table does not take them back; export into another place"
+                    f"{len(differing)} chunks were changed in the source since they were committed: "
+                    "a Delta table does not take them back; export into another place"
                 )
             state = replace(state.without(differing), rechecks=state.rechecks + 1)
         self._place.save(self._counted(state))
@@ -224,10 +229,10 @@ class _Export:
 
     def _leave(self) -> None:
         """Leaves the snapshot to a resumed run; without a checkpoint there will be none."""
+        self._place.parts.remove_if_empty()
         if self._keeper is None:
             return
-        if self._config.checkpoint and self._place.load() is not None:
+        if self._options.checkpoint and self._place.load() is not None:
             self._keeper.leave()
         else:
             self._keeper.dismiss()
-
