@@ -67,8 +67,8 @@ class KeysetCutter:
         texts = sql.SQL(", ").join([sql.SQL("{}::pg_catalog.text").format(name) for name in names])
         order = sql.SQL(", ").join(names)
         inner = self._union(keys, lower, None, order, sql.SQL(" LIMIT {}").format(sql.Literal(rows)))
-        numbered = sql.SQL('SELECT q.*, row_number() OVER () AS "#" FROM ({}) q LIMIT {}')
-        outer = sql.SQL('SELECT {} FROM ({}) s WHERE "#" = {}')
+        numbered = sql.SQL('SELECT "#keys".*, row_number() OVER () AS "#place" FROM ({}) "#keys" LIMIT {}')
+        outer = sql.SQL('SELECT {} FROM ({}) "#numbered" WHERE "#place" = {}')
         return ask(outer.format(texts, numbered.format(inner, sql.Literal(rows)), sql.Literal(rows)))
 
     def query(self, span: Span) -> sql.Composed:

@@ -38,7 +38,7 @@ def finish(
         _source(reading),
         file_format=options.format,
         counted=counted,
-        file=_merge(place, options, reading, state) if place.file is not None else None,
+        file=_merge(place, options, reading, state) if options.merge else None,
         changes=changes,
         harm=Harm(state.longest_transaction, reading.oldest_xmin_age()),
         seconds=seconds,

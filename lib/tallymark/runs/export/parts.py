@@ -27,10 +27,11 @@ from tallymark.runs.export.sessions import Sessions
 
 Block = bytes | bytearray | memoryview
 # JSON text has no control characters but between its tokens, where they may as well be blanks. A quote and a
-# delimiter that never occur keep COPY from quoting it.
+# delimiter that never occur keep COPY from quoting it. The alias is no name that a column is likely to have: it would
+# be the column's value.
 _JSON = (
-    "COPY (SELECT pg_catalog.translate(pg_catalog.row_to_json(r)::text, E'\\r\\n\\t', '   ') FROM ({}) r) TO STDOUT "
-    "(FORMAT csv, DELIMITER E'\\x02', QUOTE E'\\x01')"
+    "COPY (SELECT pg_catalog.translate(pg_catalog.row_to_json(\"#row\")::text, E'\\r\\n\\t', '   ') FROM ({}) \"#row\") "
+    "TO STDOUT (FORMAT csv, DELIMITER E'\\x02', QUOTE E'\\x01')"
 )
 _CSV = "COPY ({}) TO STDOUT (FORMAT csv)"
 _HEADER = "COPY (SELECT {} FROM {} LIMIT 0) TO STDOUT (FORMAT csv, HEADER)"

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Place:
     """``parts`` is the folder of the parts and the checkpoint, ``target`` that of the result; they are the same unless
-    the parts are merged into the file ``file`` of the latter.
+    the parts become the one thing ``file`` of the latter: a merged file, or a Delta table.
     """
 
     parts: Folder
@@ -39,12 +39,12 @@ class Place:
     def of(cls, store: ObjectStore, options: ExportOptions) -> Place:
         """Makes the folders where they are missing."""
         uri = normalise_uri(options.to)
-        if not options.merge:
+        if not options.merge and options.format != "delta":
             folder = Folder.at(store, uri)
             return cls(folder, folder, None, options.checkpoint)
         above, _, name = uri.rpartition("/")
         if not above or not name:
-            raise ConfigError(f"--to {options.to}: with --merge it names a file in a folder")
+            raise ConfigError(f"--to {options.to}: with --merge, or as a Delta table, it has a folder above it")
         return cls(Folder.at(store, f"{uri}.parts"), Folder.at(store, above), name, options.checkpoint)
 
     @property
@@ -87,7 +87,7 @@ class Place:
         return [name for name in self.parts.sizes() if _OURS.fullmatch(name)]
 
     def clear(self) -> None:
-        """Removes everything that an earlier export left; the one merged file stays until it is replaced."""
+        """Removes everything that an earlier export left; a merged file stays until it is replaced."""
         self.discard_unfinished()
         for name in (_CHECKPOINT, _BACKUP, *self.leftovers()):
             self.parts.remove(name)

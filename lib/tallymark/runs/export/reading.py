@@ -92,7 +92,13 @@ class Reading:
 
 
 def open_reading(
-    options: ExportOptions, server: Server, folder: Folder, policy: RetryPolicy, adopt: Snapshot | None, counts: Counts
+    options: ExportOptions,
+    server: Server,
+    folder: Folder,
+    policy: RetryPolicy,
+    adopt: Snapshot | None,
+    counts: Counts,
+    run_id: str,
 ) -> Reading:
     """Takes a snapshot, or adopts one, and plans the export in it.
 
@@ -125,7 +131,7 @@ def open_reading(
             )
         within = sessions(keeper.snapshot.name) if keeper is not None else first
         return within.run(
-            lambda connection: _reading(connection, options, within, keeper, folder, server),
+            lambda connection: _reading(connection, options, within, keeper, folder, server, run_id),
             f"looking at {options.table} on {server}",
         )[0]
     except psycopg.Error as error:
@@ -146,10 +152,11 @@ def _reading(
     keeper: Keeper | None,
     folder: Folder,
     server: Server,
+    run_id: str,
 ) -> Reading:
     plan = make_plan(connection, options)
-    fallbacks: dict[str, str] = {}
-    form = _form(connection, options, plan, fallbacks)
+    form, fallbacks = _form(connection, options, plan, run_id)
+    plan.fingerprint["kept as text"] = sorted(fallbacks)
     parts = Parts(
         sessions,
         plan.cutter,
@@ -174,20 +181,22 @@ def _reading(
     )
 
 
-def _form(connection: psycopg.Connection[Any], options: ExportOptions, plan: Plan, fallbacks: dict[str, str]) -> Form:
+def _form(
+    connection: psycopg.Connection[Any], options: ExportOptions, plan: Plan, run_id: str
+) -> tuple[Form, dict[str, str]]:
     if options.format in {"csv", "jsonl"}:
-        return raw_form(connection, plan.cutter, plan.table.identifier, options.format, options.merge)
+        return raw_form(connection, plan.cutter, plan.table.identifier, options.format, options.merge), {}
     # Arrow costs 60 MB, which a text export need not pay.
     from tallymark.runs.export.arrow_parts import arrow_form
 
-    return arrow_form(connection, options, plan, fallbacks)
+    return arrow_form(connection, options, plan, run_id)
 
 
 def _bytes_per_row(connection: psycopg.Connection[Any], plan: Plan) -> float:
     """Measures some rows as they will be written; what the catalogue says is their size after compression."""
     query = plan.cutter.query(Span(0, 0, None, None))
     statement = sql.SQL(
-        "SELECT pg_catalog.avg(pg_catalog.octet_length(s::text)) FROM (SELECT * FROM ({}) q LIMIT {}) s"
+        'SELECT pg_catalog.avg(pg_catalog.octet_length("#row"::text)) FROM (SELECT * FROM ({}) "#all" LIMIT {}) "#row"'
     ).format(query, sql.Literal(_SAMPLE_ROWS))
     row = connection.execute(statement, prepare=False).fetchone()
     return float(row[0]) if row and row[0] is not None else 1.0

@@ -121,6 +121,10 @@ class _Export:
                 f"--to {options.to}: an unfinished export is there; --resume goes on with it, --overwrite starts again"
             )
         require_free(place, options)
+        if options.overwrite and options.format == "delta":
+            from tallymark.runs.export.delta_parts import empty
+
+            empty(options.to)
         return None
 
     def _new_state(self) -> State:
@@ -132,7 +136,7 @@ class _Export:
     def _open(self, state: State, *, is_new: bool) -> tuple[State, Reading]:
         """Takes or adopts the snapshot, and looks at the table in it."""
         if is_new:
-            reading = self._read(None)
+            reading = self._read(None, state.run_id)
             state = replace(state, fingerprint=reading.plan.fingerprint, bytes_per_row=reading.bytes_per_row)
             state = replace(state, snapshot=self._held())
             self._place.save(state)
@@ -140,7 +144,7 @@ class _Export:
         state = replace(state, resumes=state.resumes + 1)
         adopt = Snapshot(**state.snapshot) if state.snapshot else None
         try:
-            reading = self._read(adopt)
+            reading = self._read(adopt, state.run_id)
         except SnapshotLostError:
             state, reading = self._renew(state)
         require_equal(state.fingerprint, reading.plan.fingerprint, self._place.parts.uri)
@@ -156,8 +160,10 @@ class _Export:
     def _held(self) -> dict[str, Any]:
         return asdict(self._keeper.snapshot) if self._keeper is not None else {}
 
-    def _read(self, adopt: Snapshot | None) -> Reading:
-        reading = open_reading(self._options, self._server, self._place.parts, self._policy, adopt, self._counts)
+    def _read(self, adopt: Snapshot | None, run_id: str) -> Reading:
+        reading = open_reading(
+            self._options, self._server, self._place.parts, self._policy, adopt, self._counts, run_id
+        )
         self._keeper = reading.keeper
         self._live.expect(reading)
         return reading
@@ -211,7 +217,7 @@ class _Export:
                 "--on-lost-snapshot recheck makes all of it one moment again, mix goes on and says so"
             )
         _log.warning("The snapshot is gone; going on in a new one: %s", choice)
-        reading = self._read(None)
+        reading = self._read(None, state.run_id)
         require_equal(state.fingerprint, reading.plan.fingerprint, self._place.parts.uri)
         state = replace(state, snapshot=self._held())
         if choice == "mix":

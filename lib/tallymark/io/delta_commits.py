@@ -1,0 +1,48 @@
+"""Appends to a Delta table that happen once, whoever repeats them. Through delta-rs; needs no Spark.
+
+The table belongs to the user: other columns, partitions and properties that it has are left alone.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import TableNotFoundError
+
+from tallymark.io.delta_rs import attempt, made, open_table, storage_options
+from tallymark.io.objects import ObjectStore
+
+
+def make(store: ObjectStore, uri: str, schema: pa.Schema) -> None:
+    """Makes the table where it is missing.
+
+    Raises:
+        IncompleteError: it cannot be made.
+    """
+    options = storage_options(store, uri)
+    attempt(uri, lambda: DeltaTable.create(made(uri), schema, mode="ignore", storage_options=options))
+
+
+def append_once(store: ObjectStore, uri: str, rows: pa.RecordBatchReader, name: str) -> bool:
+    """Appends the rows in one commit that bears the name, unless there is one; tells whether it did.
+
+    Raises:
+        IncompleteError: the table could not be written.
+    """
+    if attempt(uri, lambda: open_table(store, uri)).transaction_version(name) is not None:
+        return False
+    options = storage_options(store, uri)
+    properties = CommitProperties(app_transactions=[Transaction(name, 1)], max_commit_retries=100)
+    attempt(
+        uri,
+        lambda: write_deltalake(uri, rows, mode="append", storage_options=options, commit_properties=properties),
+    )
+    return True
+
+
+def empty(store: ObjectStore, uri: str) -> None:
+    """Takes all rows out of the table, in one commit, where there is a table."""
+    with suppress(TableNotFoundError):
+        attempt(uri, lambda: open_table(store, uri).delete())
