@@ -18,7 +18,7 @@ from tallymark.io.postgres import Server
 from tallymark.retry import RetryPolicy
 from tallymark.runs.export.run import ExportResult, export
 
-QUICK = RetryPolicy(attempts=6, base_seconds=0.05, cap_seconds=0.4)
+QUICK = RetryPolicy(attempts=12, base_seconds=0.05, cap_seconds=0.8)
 
 
 @pytest.fixture(autouse=True)

@@ -105,15 +105,15 @@ class Engine:
                 self.changes.append(Change(self._observed + self._ahead, changed.rows, changed.reason))
 
     def _settle(self, done: Iterable[Future[Chunk]], under_way: dict[Future[Chunk], Span]) -> None:
-        errors = []
+        errors, before = [], self._state
         for future in done:
             del under_way[future]
             try:
                 self._state = self._state.with_chunk(future.result())
             except Exception as error:  # noqa: BLE001 - raised below, when all others are kept
                 errors.append(error)
-            else:
-                self._work.save(self._state)
+        if self._state is not before:
+            self._work.save(self._state)
         if errors:
             raise errors[0]
 

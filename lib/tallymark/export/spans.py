@@ -6,8 +6,9 @@ Pure: a cutter makes statements and is given what they returned. Called by `tall
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import count
 
 from psycopg import sql
 
@@ -25,6 +26,15 @@ class Span:
     rows_wanted: int
     lower: Position | None
     upper: Position | None
+
+
+def free_name(names: Iterable[str]) -> sql.Identifier:
+    """Returns a name that none of the columns has: an alias that one had would be the column's value.
+
+    >>> free_name(["id", "#"])
+    Identifier('##')
+    """
+    return sql.Identifier(next("#" * length for length in count(1) if "#" * length not in set(names)))
 
 
 Ask = Callable[[sql.Composed], Position | None]  # the first row of a query, or None
@@ -67,9 +77,11 @@ class KeysetCutter:
         texts = sql.SQL(", ").join([sql.SQL("{}::pg_catalog.text").format(name) for name in names])
         order = sql.SQL(", ").join(names)
         inner = self._union(keys, lower, None, order, sql.SQL(" LIMIT {}").format(sql.Literal(rows)))
-        numbered = sql.SQL('SELECT "#keys".*, row_number() OVER () AS "#place" FROM ({}) "#keys" LIMIT {}')
-        outer = sql.SQL('SELECT {} FROM ({}) "#numbered" WHERE "#place" = {}')
-        return ask(outer.format(texts, numbered.format(inner, sql.Literal(rows)), sql.Literal(rows)))
+        place = free_name(column.name for column in self.key)
+        numbered = sql.SQL("SELECT k.*, row_number() OVER () AS {} FROM ({}) k LIMIT {}").format(
+            place, inner, sql.Literal(rows)
+        )
+        return ask(sql.SQL("SELECT {} FROM ({}) n WHERE {} = {}").format(texts, numbered, place, sql.Literal(rows)))
 
     def query(self, span: Span) -> sql.Composed:
         """Returns the SELECT of the span's rows, in the key's order."""

@@ -50,7 +50,9 @@ class Folder:
         return self.scratch / f".{name}{_TEMPORARY}"
 
     def publish(self, name: str) -> None:
-        """Makes the temporary file the file ``name``, durably; an older one of this name is replaced.
+        """Makes the temporary file the file ``name``; an older one of this name is replaced.
+
+        Its content is on the disk then, its name only after the next `write` into this folder.
 
         Raises:
             IncompleteError: it could not be written.
@@ -64,17 +66,18 @@ class Folder:
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, self.scratch / name)
-            _sync(self.scratch)
         except OSError as error:
             raise _failed(str(self.scratch / name), error) from error
 
     def write(self, name: str, content: bytes) -> None:
-        """Publishes a small file."""
+        """Publishes a small file, and makes it and all that was published before outlast a loss of power."""
         try:
             self.temporary(name).write_bytes(content)
+            self.publish(name)
+            if not is_s3(self.uri):
+                _sync(self.scratch)
         except OSError as error:
             raise _failed(f"{self.uri}/{name}", error) from error
-        self.publish(name)
 
     def copy(self, name: str, target: str) -> None:
         """Publishes a small file once more under another name; nothing happens where there is none."""

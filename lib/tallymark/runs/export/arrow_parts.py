@@ -17,11 +17,10 @@ from psycopg import sql
 from tallymark.config.export_options import ExportOptions
 from tallymark.errors import IncompleteError
 from tallymark.export.arrow_types import Typed, arrow_column, as_text, beyond
-from tallymark.runs.export.parts import Block, Form
+from tallymark.runs.export.parts import CSV, Block, Form
 from tallymark.runs.export.plan import Plan
 
 ROW_GROUP_BYTES = 2 << 20
-_COPY = "COPY ({}) TO STDOUT (FORMAT csv)"
 
 
 def arrow_form(
@@ -38,11 +37,11 @@ def arrow_form(
         return ParquetPart(path, schema)
 
     if options.format == "parquet":
-        return Form("parquet", _COPY, b"", open_part), fallbacks
+        return Form("parquet", CSV, b"", open_part), fallbacks
     from tallymark.runs.export.delta_parts import DeltaParts
 
     table = DeltaParts.open(options.to, run_id, schema)
-    return Form("parquet", _COPY, b"", open_part, table.publish), fallbacks
+    return Form("parquet", CSV, b"", open_part, table.publish), fallbacks
 
 
 def _system() -> pa.MemoryPool:

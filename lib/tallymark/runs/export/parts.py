@@ -20,20 +20,19 @@ from psycopg import sql
 
 from tallymark.errors import IncompleteError
 from tallymark.export.checkpoint import Chunk
-from tallymark.export.spans import Cutter, Span
+from tallymark.export.spans import Cutter, Span, free_name
 from tallymark.io.copy_out import CopyOut
 from tallymark.io.folder import Folder
 from tallymark.runs.export.sessions import Sessions
 
 Block = bytes | bytearray | memoryview
 # JSON text has no control characters but between its tokens, where they may as well be blanks. A quote and a
-# delimiter that never occur keep COPY from quoting it. The alias is no name that a column is likely to have: it would
-# be the column's value.
+# delimiter that never occur keep COPY from quoting it.
 _JSON = (
-    "COPY (SELECT pg_catalog.translate(pg_catalog.row_to_json(\"#row\")::text, E'\\r\\n\\t', '   ') FROM ({}) \"#row\") "
+    "COPY (SELECT pg_catalog.translate(pg_catalog.row_to_json({row})::text, E'\\r\\n\\t', '   ') FROM ({query}) {row}) "
     "TO STDOUT (FORMAT csv, DELIMITER E'\\x02', QUOTE E'\\x01')"
 )
-_CSV = "COPY ({}) TO STDOUT (FORMAT csv)"
+CSV = "COPY ({query}) TO STDOUT (FORMAT csv)"
 _HEADER = "COPY (SELECT {} FROM {} LIMIT 0) TO STDOUT (FORMAT csv, HEADER)"
 _GRACE_SECONDS = 15  # a server that times out a statement tells so within this time
 
@@ -83,7 +82,7 @@ def raw_form(
     if kind == "jsonl":
         return Form("jsonl", _JSON, b"", lambda path: RawPart(path, b""))
     header = b"" if merge else csv_header(connection, cutter, table)
-    return Form("csv", _CSV, header, lambda path: RawPart(path, header))
+    return Form("csv", CSV, header, lambda path: RawPart(path, header))
 
 
 def csv_header(connection: psycopg.Connection[Any], cutter: Cutter, table: sql.Composable) -> bytes:
@@ -180,7 +179,8 @@ class Parts:
         self, connection: psycopg.Connection[Any], span: Span, write: Callable[[Block], None]
     ) -> tuple[int, int, str]:
         """Returns rows, bytes and SHA-256 of what the source holds of a span, and passes it on."""
-        statement = sql.SQL(self._form.copy).format(self._cutter.query(span))
+        row = free_name(self._cutter.selection.columns)
+        statement = sql.SQL(self._form.copy).format(query=self._cutter.query(span), row=row)
         copy = CopyOut(connection, statement.as_bytes(connection), self._patience)
         digest, size = sha256(self._form.header), 0
         for block in copy:

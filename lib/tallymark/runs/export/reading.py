@@ -17,7 +17,7 @@ from tallymark.config.export_options import ExportOptions
 from tallymark.errors import ConfigError, TallymarkError
 from tallymark.export.checkpoint import SNAPSHOT
 from tallymark.export.keys import Position
-from tallymark.export.spans import Span
+from tallymark.export.spans import Span, free_name
 from tallymark.io.folder import Folder
 from tallymark.io.postgres import Server, explained, is_transient, table_name
 from tallymark.io.snapshot_keeper import Keeper, Snapshot
@@ -195,9 +195,11 @@ def _form(
 def _bytes_per_row(connection: psycopg.Connection[Any], plan: Plan) -> float:
     """Measures some rows as they will be written; what the catalogue says is their size after compression."""
     query = plan.cutter.query(Span(0, 0, None, None))
+    alias = free_name(plan.cutter.selection.columns)
     statement = sql.SQL(
-        'SELECT pg_catalog.avg(pg_catalog.octet_length("#row"::text)) FROM (SELECT * FROM ({}) "#all" LIMIT {}) "#row"'
-    ).format(query, sql.Literal(_SAMPLE_ROWS))
+        "SELECT pg_catalog.avg(pg_catalog.octet_length({alias}::text)) "
+        "FROM (SELECT * FROM ({query}) q LIMIT {rows}) {alias}"
+    ).format(alias=alias, query=query, rows=sql.Literal(_SAMPLE_ROWS))
     row = connection.execute(statement, prepare=False).fetchone()
     return float(row[0]) if row and row[0] is not None else 1.0
 

@@ -58,7 +58,7 @@ def export(
     """Copies a table out of PostgreSQL; the files hold exactly the rows of the snapshot.
 
     Args:
-        policy: how failures that may pass are tried again; else ``max_retries`` times, after 1, 2, 4 ... seconds.
+        policy: how failures that may pass are tried again; else ``max_retries`` times, after up to 2, 4, 8 ... seconds.
 
     Raises:
         ConfigError: an option, the table or the place is wrong; nothing was written.
@@ -66,7 +66,7 @@ def export(
     """
     if options.merge and options.format not in {"csv", "jsonl"}:
         raise ConfigError(f"--merge joins text files; a {options.format} export is read as its folder")
-    policy = policy or RetryPolicy(options.max_retries + 1, base_seconds=1.0, cap_seconds=30.0)
+    policy = policy or RetryPolicy(options.max_retries + 1, base_seconds=2.0, cap_seconds=30.0)
     return _Export(options, policy, ObjectStore.from_environment(environ)).run(show_progress)
 
 
