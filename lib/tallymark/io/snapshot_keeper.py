@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -49,7 +50,7 @@ class Keeper:
 
     Args:
         lock: the table, as SQL, or None for one that cannot be locked.
-        adopt: a snapshot to go on with instead of a new one.
+        adopt: a snapshot to go on with instead of a new one; whoever held it so far may then end (`release`).
         linger: seconds for which the snapshot outlives its owner.
 
     Raises:
@@ -92,25 +93,27 @@ class Keeper:
 
     def dismiss(self) -> None:
         """Lets the snapshot go."""
-        if self.is_alive:
-            assert self._process.stdin is not None
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it is gone already
             self._process.stdin.write(b"done\n")
             self._process.stdin.flush()
         self._end()
 
     def leave(self) -> None:
         """Leaves the snapshot to whoever resumes; it ends by itself after the time to linger."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        self._close_pipes()
         if self.is_alive:
             self._process.returncode = 0  # it is no child of ours any more, so nobody shall miss its end
 
     def _end(self) -> None:
+        self._close_pipes()
+        self._process.wait(10)
+
+    def _close_pipes(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                pipe.close()
-        self._process.wait(10)
+                with suppress(BrokenPipeError):
+                    pipe.close()
 
 
 _ERRORS: Mapping[str, type[Exception]] = {
@@ -158,14 +161,18 @@ def _open(order: dict[str, Any]) -> tuple[psycopg.Connection[Any], dict[str, Any
         "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_current_snapshot()::text, pg_catalog.pg_backend_pid()"
     ).fetchone()
     assert row is not None
-    if adopted is not None:  # ours holds it now
-        connection.execute(
-            "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity "
-            "WHERE pid = %s AND application_name = %s AND pid <> pg_catalog.pg_backend_pid()",
-            (adopted["backend"], adopted["application_name"]),
-        )
     answer = {"name": row[0], "sees": row[1], "backend": row[2], "application_name": order["application_name"]}
     return connection, answer
+
+
+def release(connection: psycopg.Connection[Any], adopted: Snapshot) -> None:
+    """Ends the session that held a snapshot which somebody else holds now."""
+    connection.execute(
+        "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity "
+        "WHERE pid = %s AND application_name = %s",
+        (adopted.backend, adopted.application_name),
+        prepare=False,
+    )
 
 
 def is_lost(error: BaseException) -> bool:

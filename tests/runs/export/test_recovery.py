@@ -139,9 +139,9 @@ def test_other_settings_or_another_table_are_refused_with_the_difference(
     database: Connection, killed: Callable[..., None], run: Export
 ) -> None:
     killed("checkpoint:after", 4, workers=1)
-    with pytest.raises(ConfigError, match='(?s)where: it was null, now it is "id < 5".*--overwrite'):
+    with pytest.raises(ConfigError, match=r'(?s)where: it was null, now it is "id < 5".*--overwrite'):
         run(resume=True, where="id < 5")
-    with pytest.raises(ConfigError, match="format: it was .csv., now it is .jsonl"):
+    with pytest.raises(ConfigError, match=r"format: it was .csv., now it is .jsonl"):
         run(resume=True, format="jsonl")
     with pytest.raises(ConfigError, match="--resume goes on with it"):
         run()
@@ -202,10 +202,11 @@ def test_lost_connections_are_made_again(
             for _ in range(3):
                 stop.wait(0.4)
                 connection.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tallymark export t'"
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE application_name = 'tallymark export t'"
                 )
 
-    ender = threading.Thread(target=terminate)
+    ender = threading.Thread(target=terminate, daemon=True)
     ender.start()
     result = run(server=replace(fresh_database, port=postgres_proxy.port), workers=2, refresh_every=3)
     stop.set()
@@ -236,7 +237,7 @@ def test_a_server_that_restarts_is_waited_for(
         running_postgres.stop("fast")
         running_postgres.start()
 
-    restarter = threading.Thread(target=restart)
+    restarter = threading.Thread(target=restart, daemon=True)
     restarter.start()
     result = run(
         server=replace(fresh_database, port=postgres_proxy.port), consistency=consistency, workers=1, batch_size=300

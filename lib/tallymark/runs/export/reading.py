@@ -14,7 +14,7 @@ from psycopg import sql
 
 from tallymark import retry
 from tallymark.config.export_options import ExportOptions
-from tallymark.errors import ConfigError, TallymarkError
+from tallymark.errors import ConfigError
 from tallymark.export.checkpoint import SNAPSHOT
 from tallymark.export.keys import Position
 from tallymark.export.spans import Span, free_name
@@ -119,30 +119,29 @@ def open_reading(
             counts=counts,
         )
 
-    first = sessions(None)
+    within = sessions(None)
     keeper = None
     try:
         if options.consistency == SNAPSHOT:
-            lock = first.run(lambda connection: _lockable(connection, options), f"connecting to {server}")[0]
+            lock = within.run(lambda connection: _lockable(connection, options), f"connecting to {server}")[0]
             keeper = retry.call(
                 lambda: Keeper(server, f"{name[:54]} (keeper)", lock, adopt, options.snapshot_linger),
                 policy,
                 is_transient,
             )
-        within = sessions(keeper.snapshot.name) if keeper is not None else first
+            within.close()
+            within = sessions(keeper.snapshot.name)
         return within.run(
             lambda connection: _reading(connection, options, within, keeper, folder, server, run_id),
             f"looking at {options.table} on {server}",
         )[0]
-    except psycopg.Error as error:
-        raise explained(error, f"taking a snapshot on {server}") from None
-    except TallymarkError:
+    except BaseException as error:
+        within.close()
         if keeper is not None:
             keeper.dismiss()
+        if isinstance(error, psycopg.Error):
+            raise explained(error, f"taking a snapshot on {server}") from None
         raise
-    finally:
-        if keeper is not None:
-            first.close()
 
 
 def _reading(

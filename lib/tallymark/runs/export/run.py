@@ -23,7 +23,7 @@ from tallymark.export.checkpoint import MIXED, PER_CHUNK, SNAPSHOT, State, requi
 from tallymark.export.engine import Engine, Work
 from tallymark.io.objects import ObjectStore
 from tallymark.io.postgres import Server
-from tallymark.io.snapshot_keeper import Keeper, Snapshot, SnapshotLostError
+from tallymark.io.snapshot_keeper import Keeper, Snapshot, SnapshotLostError, release
 from tallymark.retry import RetryPolicy
 from tallymark.runs.export.finish import finish, finish_again
 from tallymark.runs.export.live import Live
@@ -80,6 +80,7 @@ class _Export:
         )
         self._place = Place.of(store, options)
         self._keeper: Keeper | None = None
+        self._reading: Reading | None = None
         self._live = Live()
         self._counts = Counts()
 
@@ -104,7 +105,9 @@ class _Export:
         except BaseException:
             self._leave()
             raise
-        reading.close()
+        finally:
+            if self._reading is not None:
+                self._reading.close()
         if self._keeper is not None:
             self._keeper.dismiss()
         return ExportResult(found, self._options.to)
@@ -155,7 +158,11 @@ class _Export:
             for chunk in state.chunks
             if chunk.part is not None and sizes.get(chunk.part) != chunk.bytes
         }
-        return replace(state.without(torn), snapshot=self._held()), reading
+        state = replace(state.without(torn), snapshot=self._held())
+        self._place.save(state)
+        if adopt is not None:  # only now is ours the one that a further resume would find
+            reading.sessions.run(lambda connection: release(connection, adopt), "ending the former session")
+        return state, reading
 
     def _held(self) -> dict[str, Any]:
         return asdict(self._keeper.snapshot) if self._keeper is not None else {}
@@ -164,7 +171,7 @@ class _Export:
         reading = open_reading(
             self._options, self._server, self._place.parts, self._policy, adopt, self._counts, run_id
         )
-        self._keeper = reading.keeper
+        self._reading, self._keeper = reading, reading.keeper
         self._live.expect(reading)
         return reading
 
@@ -217,6 +224,9 @@ class _Export:
                 "--on-lost-snapshot recheck makes all of it one moment again, mix goes on and says so"
             )
         _log.warning("The snapshot is gone; going on in a new one: %s", choice)
+        if self._keeper is not None:
+            self._keeper.dismiss()
+            self._keeper = None
         reading = self._read(None, state.run_id)
         require_equal(state.fingerprint, reading.plan.fingerprint, self._place.parts.uri)
         state = replace(state, snapshot=self._held())
@@ -234,11 +244,12 @@ class _Export:
         return state, reading
 
     def _leave(self) -> None:
-        """Leaves the snapshot to a resumed run; without a checkpoint there will be none."""
+        """Leaves the snapshot to a resumed run, if one will find it."""
         self._place.parts.remove_if_empty()
         if self._keeper is None:
             return
-        if self._options.checkpoint and self._place.load() is not None:
+        saved = self._place.load() if self._options.checkpoint else None
+        if saved is not None and saved.snapshot == self._held():
             self._keeper.leave()
         else:
             self._keeper.dismiss()
