@@ -46,28 +46,13 @@ class Snapshot:
 
 
 class Keeper:
-    """The owner's side of the process.
+    """The owner's side of the process, which starts at once: it takes as long to be ready as a connection does."""
 
-    Args:
-        lock: the table, as SQL, or None for one that cannot be locked.
-        adopt: a snapshot to go on with instead of a new one; whoever held it so far may then end (`release`).
-        linger: seconds for which the snapshot outlives its owner.
+    def __init__(self) -> None:
+        self.snapshot: Snapshot | None = None
+        self._start()
 
-    Raises:
-        SnapshotLostError: the snapshot to adopt is gone.
-        TallymarkError, psycopg.OperationalError: as of a connection; the latter may be tried again.
-    """
-
-    def __init__(
-        self, server: Server, application_name: str, lock: str | None, adopt: Snapshot | None, linger: float
-    ) -> None:
-        order = {
-            "server": asdict(server),
-            "application_name": application_name,
-            "lock": lock,
-            "adopt": None if adopt is None else asdict(adopt),
-            "linger": linger,
-        }
+    def _start(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tallymark.io.snapshot_keeper"],
             stdin=subprocess.PIPE,
@@ -76,6 +61,30 @@ class Keeper:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             start_new_session=True,  # neither Ctrl-C nor the end of our group is meant for it
         )
+
+    def hold(
+        self, server: Server, application_name: str, lock: str | None, adopt: Snapshot | None, linger: float
+    ) -> Snapshot:
+        """Takes a snapshot, and holds it from now on; may be called again after an error that may pass.
+
+        Args:
+            lock: the table, as SQL, or None for one that cannot be locked.
+            adopt: a snapshot to go on with instead of a new one; whoever held it so far may then end (`release`).
+            linger: seconds for which the snapshot outlives its owner.
+
+        Raises:
+            SnapshotLostError: the snapshot to adopt is gone.
+            TallymarkError, psycopg.OperationalError: as of a connection; the latter may be tried again.
+        """
+        if not self.is_alive:
+            self._start()
+        order = {
+            "server": asdict(server),
+            "application_name": application_name,
+            "lock": lock,
+            "adopt": None if adopt is None else asdict(adopt),
+            "linger": linger,
+        }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
@@ -85,6 +94,7 @@ class Keeper:
             self._end()
             raise _ERRORS[answer["kind"]](answer["error"])
         self.snapshot = Snapshot(**answer)
+        return self.snapshot
 
     @property
     def is_alive(self) -> bool:
@@ -94,7 +104,7 @@ class Keeper:
     def dismiss(self) -> None:
         """Lets the snapshot go."""
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it is gone already
+        with suppress(BrokenPipeError, ValueError):  # it is gone already
             self._process.stdin.write(b"done\n")
             self._process.stdin.flush()
         self._end()
@@ -126,7 +136,10 @@ _ERRORS: Mapping[str, type[Exception]] = {
 
 def _hold() -> None:
     """The process: reads its order, answers with the snapshot, then waits."""
-    order = json.loads(sys.stdin.buffer.readline())
+    line = sys.stdin.buffer.readline()
+    if line in {b"", b"done\n"}:
+        return
+    order = json.loads(line)
     try:
         connection, answer = _open(order)
     except Exception as error:  # noqa: BLE001 - told to the owner, whose user reads it

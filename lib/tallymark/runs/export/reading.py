@@ -120,17 +120,12 @@ def open_reading(
         )
 
     within = sessions(None)
-    keeper = None
+    keeper = Keeper() if options.consistency == SNAPSHOT else None
     try:
-        if options.consistency == SNAPSHOT:
-            lock = within.run(lambda connection: _lockable(connection, options), f"connecting to {server}")[0]
-            keeper = retry.call(
-                lambda: Keeper(server, f"{name[:54]} (keeper)", lock, adopt, options.snapshot_linger),
-                policy,
-                is_transient,
-            )
+        if keeper is not None:
+            held = _hold(keeper, within, options, server, policy, adopt)
             within.close()
-            within = sessions(keeper.snapshot.name)
+            within = sessions(held.name)
         return within.run(
             lambda connection: _reading(connection, options, within, keeper, folder, server, run_id),
             f"looking at {options.table} on {server}",
@@ -142,6 +137,19 @@ def open_reading(
         if isinstance(error, psycopg.Error):
             raise explained(error, f"taking a snapshot on {server}") from None
         raise
+
+
+def _hold(
+    keeper: Keeper,
+    sessions: Sessions,
+    options: ExportOptions,
+    server: Server,
+    policy: RetryPolicy,
+    adopt: Snapshot | None,
+) -> Snapshot:
+    lock = sessions.run(lambda connection: _lockable(connection, options), f"connecting to {server}")[0]
+    name = f"tallymark export {options.table}"[:54] + " (keeper)"
+    return retry.call(lambda: keeper.hold(server, name, lock, adopt, options.snapshot_linger), policy, is_transient)
 
 
 def _reading(

@@ -31,7 +31,9 @@ from tallymark.runs.export.place import Place, require_free
 from tallymark.runs.export.reading import Reading, open_reading
 from tallymark.runs.export.sessions import Counts
 
-_PER_CHUNK_SECONDS = 5.0
+_SECONDS = {SNAPSHOT: 30.0, PER_CHUNK: 5.0}  # that a chunk, and so its transaction, may take
+# By which the process may grow after its first chunk. Arrow keeps row groups of several chunks at once.
+_MEMORY_GROWTH, _ARROW_GROWTH = 40 << 20, 96 << 20
 _log = logging.getLogger(__name__)
 ShowProgress = Callable[[Live], AbstractContextManager[object]]
 
@@ -165,7 +167,8 @@ class _Export:
         return state, reading
 
     def _held(self) -> dict[str, Any]:
-        return asdict(self._keeper.snapshot) if self._keeper is not None else {}
+        held = self._keeper.snapshot if self._keeper is not None else None
+        return {} if held is None else asdict(held)
 
     def _read(self, adopt: Snapshot | None, run_id: str) -> Reading:
         reading = open_reading(
@@ -191,7 +194,10 @@ class _Export:
 
     def _engine(self, state: State, reading: Reading) -> Engine:
         options = self._options
-        limits = Limits() if options.consistency == SNAPSHOT else Limits(seconds=_PER_CHUNK_SECONDS)
+        limits = Limits(
+            seconds=_SECONDS[options.consistency],
+            memory_growth=_MEMORY_GROWTH if options.format in {"csv", "jsonl"} else _ARROW_GROWTH,
+        )
         size = BatchSize(options.batch_size, limits=limits)
         if options.adapt:
             size = size.fitted(state.bytes_per_row)
