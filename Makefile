@@ -51,6 +51,14 @@ build/peers/requirements.txt: benchmarks/requirements.txt
 	@build/peers/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $<
 	@cp $< $@
 
+# --- export
+.PHONY: bench-export demo-export
+bench-export: venv ## measure export against psql and a LIMIT/OFFSET loop (minutes); BENCH_EXPORT="--rows 10000000"
+	@$(PYTHON) benchmarks/export/run.py $(BENCH_EXPORT)
+
+demo-export: venv jars ## start a PostgreSQL, fill a table and export it by conf/export.yaml
+	@$(PYTHON) demo/export_demo.py
+
 format: venv ## let ruff rewrite what `make check` would refuse
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
