@@ -9,9 +9,9 @@ from tallymark.export.batch_size import BatchSize, Limits, Observed
 LIMITS = Limits(bytes=1_000_000, seconds=10, memory_growth=1_000)
 
 
-def size_after(rows: int, **seen: float) -> tuple[int, str]:
+def size_after(size: int, seen: dict[str, float]) -> tuple[int, str]:
     chunk = Observed(**{"rows": 100, "bytes": 10_000, "seconds": 1, "memory_growth": 0, **seen})  # type: ignore[arg-type]
-    after = BatchSize(rows, limits=LIMITS).after(chunk)
+    after = BatchSize(size, limits=LIMITS).after(chunk)
     return after.rows, after.reason
 
 
@@ -29,7 +29,7 @@ def size_after(rows: int, **seen: float) -> tuple[int, str]:
     ],
 )
 def test_a_chunk_decides_about_the_next_ones(rows: int, seen: dict[str, float], expected: tuple[int, str]) -> None:
-    assert size_after(rows, **seen) == expected
+    assert size_after(rows, seen) == expected
 
 
 def test_wide_rows_shrink_the_first_chunk_already() -> None:

@@ -23,7 +23,9 @@ MOST_MEMORY = 50_000_000
 def variables(fresh_database: Server) -> dict[str, str]:
     """The database with a table, as libpq finds it."""
     with fresh_database.connect("tests") as connection:
-        connection.execute("CREATE TABLE orders AS SELECT i AS id, 'order ' || i AS note FROM generate_series(1, 60000) i")
+        connection.execute(
+            "CREATE TABLE orders AS SELECT i AS id, 'order ' || i AS note FROM generate_series(1, 60000) i"
+        )
         connection.execute("ALTER TABLE orders ADD PRIMARY KEY (id)")
     place = {"PGHOST": fresh_database.host, "PGPORT": fresh_database.port, "PGDATABASE": fresh_database.dbname}
     return {"PGUSER": "postgres", "PGPASSWORD": PASSWORD, **{name: str(value) for name, value in place.items()}}

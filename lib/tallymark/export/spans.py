@@ -37,7 +37,7 @@ def free_name(names: Iterable[str]) -> sql.Identifier:
     return sql.Identifier(next("#" * length for length in count(1) if "#" * length not in set(names)))
 
 
-Ask = Callable[[sql.Composed], Position | None]  # the first row of a query, or None
+Ask = Callable[[sql.Composed, int], Position | None]  # the n-th row of a query as text, from 1, or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +74,7 @@ class KeysetCutter:
         """Returns the key of the last of the next ``rows`` rows; None where fewer are left."""
         names: list[sql.Composable] = [column.identifier for column in self.key]
         keys = sql.SQL(", ").join(names)
-        texts = sql.SQL(", ").join([sql.SQL("{}::pg_catalog.text").format(name) for name in names])
-        order = sql.SQL(", ").join(names)
-        inner = self._union(keys, lower, None, order, sql.SQL(" LIMIT {}").format(sql.Literal(rows)))
-        place = free_name(column.name for column in self.key)
-        numbered = sql.SQL("SELECT k.*, row_number() OVER () AS {} FROM ({}) k LIMIT {}").format(
-            place, inner, sql.Literal(rows)
-        )
-        return ask(sql.SQL("SELECT {} FROM ({}) n WHERE {} = {}").format(texts, numbered, place, sql.Literal(rows)))
+        return ask(self._union(keys, lower, None, keys, sql.SQL(" LIMIT {}").format(sql.Literal(rows))), rows)
 
     def query(self, span: Span) -> sql.Composed:
         """Returns the SELECT of the span's rows, in the key's order."""

@@ -52,11 +52,20 @@ class Reading:
     def next_upper(self, lower: Position | None, rows: int) -> Position | None:
         """Finds where the chunk after ``lower`` ends."""
 
-        def ask(statement: sql.Composed) -> Position | None:
-            def first(connection: psycopg.Connection[Any]) -> Position | None:
-                return connection.execute(statement, prepare=False).fetchone()
+        def ask(statement: sql.Composed, number: int) -> Position | None:
+            def nth(connection: psycopg.Connection[Any]) -> Position | None:
+                # A cursor skips rows without sending them, in the order of the index.
+                connection.execute(sql.SQL("DECLARE ends NO SCROLL CURSOR FOR {}").format(statement), prepare=False)
+                connection.execute(sql.SQL("MOVE FORWARD {} IN ends").format(sql.Literal(number - 1)), prepare=False)
+                found = connection.execute("FETCH NEXT FROM ends", prepare=False).pgresult
+                connection.execute("CLOSE ends", prepare=False)
+                # As PostgreSQL wrote it: Python's own types would round it.
+                if found is None or not found.ntuples:
+                    return None
+                values = (found.get_value(0, place) for place in range(found.nfields))
+                return tuple(None if value is None else value.decode() for value in values)
 
-            return self.sessions.run(first, "finding the end of a chunk")[0]
+            return self.sessions.run(nth, "finding the end of a chunk")[0]
 
         return self.plan.cutter.next_upper(lower, rows, ask)
 

@@ -1,0 +1,114 @@
+"""Where an export goes: S3, an older PostgreSQL, a place that is taken; and the one Python call."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from conftest import ROOT
+from export_runs import Export, copied
+from s3_server import Bucket
+from tallymark.errors import ConfigError
+from tallymark.export import export_to_csv
+from tallymark.io.embedded_postgres import RunningPostgres
+from tallymark.io.postgres import Server
+
+Connection = psycopg.Connection[Any]
+TABLE = "CREATE TABLE t AS SELECT i AS id, 'v' || i AS v FROM generate_series(1, 4500) i"
+
+
+@pytest.fixture
+def table(database: Connection) -> None:
+    database.execute(TABLE)
+    database.execute("ALTER TABLE t ADD PRIMARY KEY (id)")
+
+
+@pytest.mark.usefixtures("table")
+def test_an_export_to_s3_leaves_its_parts_and_its_manifest(run: Export, bucket: Bucket, database: Connection) -> None:
+    run(to=f"s3://{bucket.name}/out", verify=True)
+    keys = [item["Key"] for item in bucket.client.list_objects_v2(Bucket=bucket.name)["Contents"]]
+    parts = [bucket.client.get_object(Bucket=bucket.name, Key=key)["Body"].read() for key in keys if "part-" in key]
+
+    assert keys == ["out/manifest.json", *(f"out/part-0000000{number}.csv" for number in range(1, 6))]
+    assert b"".join(part.partition(b"\n")[2] for part in parts) == copied(database, "SELECT * FROM t ORDER BY id")
+
+
+@pytest.mark.usefixtures("table")
+def test_a_place_that_is_taken_is_refused_unless_it_may_be_replaced(run: Export, tmp_path: Path) -> None:
+    stranger = tmp_path / "out/notes.tmp"
+    run()
+    stranger.write_text("mine")
+    with pytest.raises(ConfigError, match="a finished export is there"):
+        run()
+    run(overwrite=True, where="id <= 10")
+
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "manifest.json", "notes.tmp", "part-00000001.csv",
+    ]  # fmt: skip
+    assert json.loads((tmp_path / "out/manifest.json").read_text())["rows"] == 10
+
+
+def test_an_empty_table_gives_a_header_and_a_manifest(run: Export, database: Connection, tmp_path: Path) -> None:
+    database.execute('CREATE TABLE t (a int, "B c" text)')
+    assert run().rows == 0
+    assert (tmp_path / "out/part-00000001.csv").read_text() == "a,B c\n"
+
+
+@pytest.mark.parametrize("key", ["PRIMARY KEY (id)", "CHECK (true)"])
+def test_an_older_postgresql_is_exported_by_key_and_by_pages(
+    old_postgres: RunningPostgres, run: Export, tmp_path: Path, key: str
+) -> None:
+    with old_postgres.server.connect("tests") as connection:
+        connection.execute(f"DROP TABLE IF EXISTS t; {TABLE}; ALTER TABLE t ADD {key}")
+    result = run(server=old_postgres.server, verify=True)
+
+    assert result.rows == 4_500
+    assert not result.manifest["server_version"].startswith("18")
+
+
+@pytest.mark.usefixtures("table")
+def test_the_python_call_writes_one_file_and_returns_its_rows(
+    fresh_database: Server, database: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = {"PGHOST": fresh_database.host, "PGPORT": fresh_database.port, "PGDATABASE": fresh_database.dbname}
+    for name, value in {**place, "PGUSER": "postgres"}.items():
+        monkeypatch.setenv(name, str(value))
+    target = tmp_path / "t.csv"
+
+    assert export_to_csv("public.t", str(target), "id > 500", batch_size=1_000, order_by_field="v") == 4_000
+    assert target.read_bytes() == b"id,v\n" + copied(database, "SELECT * FROM t WHERE id > 500 ORDER BY v, id")
+    assert export_to_csv("t", target, chunk_mode=False, enable_checkpoint=False) == 4_500
+    assert target.read_bytes() == b"id,v\n" + copied(database, "SELECT * FROM t ORDER BY id")
+    with pytest.raises(ConfigError, match="batch_size"):
+        export_to_csv("t", target, batch_size=0)
+
+
+def test_the_python_call_needs_neither_spark_nor_arrow_nor_models() -> None:
+    """They would be most of the memory that an export to CSV may take."""
+    code = "import sys, tallymark.runs.export.call; print([m for m in sys.modules if '.' not in m])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "lib")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not {"pyspark", "pyarrow", "deltalake", "boto3", "pydantic", "yaml", "rich"} & set(eval(done.stdout))
+
+
+@pytest.mark.usefixtures("table")
+def test_wide_rows_make_small_chunks(run: Export, database: Connection) -> None:
+    database.execute(
+        "CREATE TABLE wide AS SELECT i AS id, repeat(md5(i::text), 32768) AS v FROM generate_series(1, 40) i"
+    )
+    result = run(table="wide", order_by=("id",), adapt=True)
+
+    assert [chunk["rows"] for chunk in result.manifest["chunks"]] == [31, 9]
+    assert result.manifest["batch_size_changes"][0] == {"number": 1, "rows": 31, "reason": "wide rows"}
