@@ -6,6 +6,7 @@ folder is local, by one upload where it is on S3. Knows no business.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -14,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tallymark.errors import IncompleteError
+from tallymark.errors import IncompleteError, LockedError
 from tallymark.io.objects import ObjectStore, is_s3, join
 from tallymark.io.stored import split_s3
 
@@ -44,6 +45,22 @@ class Folder:
         except OSError as error:
             raise _failed(uri, error) from error
         return cls(store, uri, Path(uri))
+
+    def lock(self) -> int | None:
+        """Keeps other processes of this machine out, until the returned descriptor is closed; S3 knows no locks.
+
+        Raises:
+            LockedError: another process is in.
+        """
+        if is_s3(self.uri):
+            return None
+        descriptor = os.open(self.scratch, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            raise LockedError(f"another process is writing to {self.uri}: wait for its end") from None
+        return descriptor
 
     def temporary(self, name: str) -> Path:
         """Where the file ``name`` is written before it is published."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 from conftest import ROOT
 from export_runs import Export, copied
 from s3_server import Bucket
-from tallymark.errors import ConfigError
+from tallymark.errors import ConfigError, LockedError
 from tallymark.export import export_to_csv
 from tallymark.io.embedded_postgres import RunningPostgres
 from tallymark.io.postgres import Server
@@ -53,6 +54,15 @@ def test_a_place_that_is_taken_is_refused_unless_it_may_be_replaced(run: Export,
         "manifest.json", "notes.tmp", "part-00000001.csv",
     ]  # fmt: skip
     assert json.loads((tmp_path / "out/manifest.json").read_text())["rows"] == 10
+
+
+def test_two_exports_do_not_share_a_place(run: Export, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    lock = os.open(tmp_path / "out", os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with pytest.raises(LockedError, match="another process"):
+        run()
+    os.close(lock)
 
 
 def test_an_empty_table_gives_a_header_and_a_manifest(run: Export, database: Connection, tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ def export(
 
     Raises:
         ConfigError: an option, the table or the place is wrong; nothing was written.
+        LockedError: another process of this machine exports to the same place.
         IncompleteError: something could not be read or written; the checkpoint holds what was.
     """
     if options.merge and options.format not in {"csv", "jsonl"}:
@@ -87,6 +88,15 @@ class _Export:
         self._counts = Counts()
 
     def run(self, show_progress: ShowProgress) -> ExportResult:
+        """Does it, alone in its place."""
+        lock = self._place.parts.lock()
+        try:
+            return self._run(show_progress)
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+    def _run(self, show_progress: ShowProgress) -> ExportResult:
         before = self._before()
         done = self._place.manifest()
         if done is not None and (before is None or before.run_id == done["run_id"]):
