@@ -111,16 +111,34 @@ class Place:
             self.parts.remove_if_empty()
 
 
-def require_free(place: Place, options: ExportOptions) -> None:
-    """Refuses to write where another export is, unless it may be replaced.
+def unfinished(place: Place, options: ExportOptions) -> State | None:
+    """Returns the state of the run that is gone on with; None where a new one begins, for which the place is cleared.
 
     Raises:
-        ConfigError: it says what is there and how to go on.
+        ConfigError: another export is there, and it may be neither continued nor replaced.
+        IncompleteError: what is there is damaged.
     """
+    if options.resume:
+        state = place.load()
+        if state is not None or (place.manifest() is not None and not options.overwrite):
+            return state
+    elif not options.overwrite and place.load() is not None:
+        raise ConfigError(
+            f"--to {options.to}: an unfinished export is there; --resume goes on with it, --overwrite starts again"
+        )
+    if not options.overwrite:
+        _require_free(place, options)
+        return None
+    place.clear()
+    if options.format == "delta":
+        from tallymark.runs.export.delta_parts import empty
+
+        empty(options.to)
+    return None
+
+
+def _require_free(place: Place, options: ExportOptions) -> None:
     found = None
-    if options.overwrite:
-        place.clear()
-        return
     if place.manifest() is not None:
         found = "a finished export"
     elif place.leftovers():

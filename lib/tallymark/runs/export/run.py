@@ -27,7 +27,7 @@ from tallymark.io.snapshot_keeper import Keeper, Snapshot, SnapshotLostError, re
 from tallymark.retry import RetryPolicy
 from tallymark.runs.export.finish import finish, finish_again
 from tallymark.runs.export.live import Live
-from tallymark.runs.export.place import Place, require_free
+from tallymark.runs.export.place import Place, unfinished
 from tallymark.runs.export.reading import Reading, open_reading
 from tallymark.runs.export.sessions import Counts
 
@@ -97,7 +97,7 @@ class _Export:
                 os.close(lock)
 
     def _run(self, show_progress: ShowProgress) -> ExportResult:
-        before = self._before()
+        before = unfinished(self._place, self._options)
         done = self._place.manifest()
         if done is not None and (before is None or before.run_id == done["run_id"]):
             return ExportResult(finish_again(self._place, done), self._options.to)
@@ -123,24 +123,6 @@ class _Export:
         if self._keeper is not None:
             self._keeper.dismiss()
         return ExportResult(found, self._options.to)
-
-    def _before(self) -> State | None:
-        """Returns the state of an unfinished run that this one goes on with, or clears the place for a new one."""
-        options, place = self._options, self._place
-        if options.resume:
-            state = place.load()
-            if state is not None or (place.manifest() is not None and not options.overwrite):
-                return state
-        elif not options.overwrite and place.load() is not None:
-            raise ConfigError(
-                f"--to {options.to}: an unfinished export is there; --resume goes on with it, --overwrite starts again"
-            )
-        require_free(place, options)
-        if options.overwrite and options.format == "delta":
-            from tallymark.runs.export.delta_parts import empty
-
-            empty(options.to)
-        return None
 
     def _new_state(self) -> State:
         now = datetime.now(timezone.utc)
