@@ -61,6 +61,8 @@ class Selection:
 class KeysetCutter:
     """Cuts by key: each chunk goes on after the last key of the one before, so none is searched for twice.
 
+    Without a key it has only one span, over everything.
+
     Args:
         tie_breaker: what orders rows of equal key, where the key is not unique; they stay in one chunk.
     """
@@ -90,9 +92,10 @@ class KeysetCutter:
         order: sql.Composable,
         limit: sql.Composable,
     ) -> sql.Composed:
+        ordered = sql.SQL(" ORDER BY {}").format(order) if self.key else sql.SQL("")
         selects = [
-            sql.SQL("SELECT {} FROM {} WHERE {} ORDER BY {}{}").format(
-                columns, self.table, self.selection.filtered([condition]), order, limit
+            sql.SQL("SELECT {} FROM {} WHERE {}{}{}").format(
+                columns, self.table, self.selection.filtered([condition]), ordered, limit
             )
             for condition in between(self.key, lower, upper)
         ]

@@ -74,6 +74,7 @@ class Server:
             options=options or None,
             connect_timeout=CONNECT_SECONDS,
             autocommit=True,
+            prepare_threshold=None,  # a pooler may hand the next statement to another session
             **_KEEPALIVE,
         )
 

@@ -184,7 +184,6 @@ def release(connection: psycopg.Connection[Any], adopted: Snapshot) -> None:
         "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity "
         "WHERE pid = %s AND application_name = %s",
         (adopted.backend, adopted.application_name),
-        prepare=False,
     )
 
 

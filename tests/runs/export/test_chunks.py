@@ -136,6 +136,8 @@ def test_leaves_of_a_partitioned_table_are_each_cut_by_their_own_pages(
     )
     assert run().manifest["cut_by"] == "ctid"
     assert same(database, tmp_path / "out")
+    assert run(chunk_mode=False, overwrite=True).manifest["cut_by"] == "nothing"
+    assert same(database, tmp_path / "out")
 
 
 def test_children_of_a_table_are_counted_once(database: Connection, run: Export, tmp_path: Path) -> None:

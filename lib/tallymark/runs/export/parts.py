@@ -58,6 +58,11 @@ class Form:
     open: Callable[[Path], PartFile]
     publish: Callable[[Span, Path], None] | None = None
 
+    @property
+    def is_raw(self) -> bool:
+        """Whether the file holds what COPY sent, so that they have one checksum."""
+        return self.suffix in {"csv", "jsonl"}
+
 
 class RawPart:
     """What COPY sent, as it came."""
@@ -129,16 +134,15 @@ class Parts:
             TallymarkError: it could not be read or written.
         """
         name = f"part-{span.number:08}.{self._form.suffix}"
-        started, begin = self._wall_clock(), time.monotonic()
         with self._slots:
+            started, begin = self._wall_clock(), time.monotonic()
             copied, attempts = self._sessions.run(
                 lambda connection: self._copy(connection, span, self._folder.temporary(name)), f"chunk {span.number}"
             )
+            seconds, memory = time.monotonic() - begin, self._memory()
         rows, source_bytes, digest = copied
-        seconds, memory = time.monotonic() - begin, self._memory()
         path = self._folder.temporary(name)
-        is_raw = self._form.publish is None and self._form.suffix in {"csv", "jsonl"}
-        file_digest, size = (digest, path.stat().st_size) if is_raw else (_digest_of(path), path.stat().st_size)
+        file_digest, size = digest if self._form.is_raw else _digest_of(path), path.stat().st_size
         has_part = bool(rows) or span.number == 1
         if not has_part:
             path.unlink()

@@ -54,9 +54,11 @@ def make_plan(connection: psycopg.Connection[Any], options: ExportOptions) -> Pl
     if ordered or table.unique_keys:
         cutter: Cutter = _by_key(table, ordered, selection, warnings)
         order = tuple(column.name for column in cutter.key) if isinstance(cutter, KeysetCutter) else ()
-    else:
+    elif options.chunk_mode:
         cutter, order = _by_pages(connection, table, selection, options), ()
-    mode = "keyset" if isinstance(cutter, KeysetCutter) else "ctid"
+    else:
+        cutter, order = KeysetCutter(table.identifier, (), selection), ()
+    mode = ("keyset" if order else "nothing") if isinstance(cutter, KeysetCutter) else "ctid"
     return Plan(
         table, columns, cutter, mode, order, _fingerprint(table, columns, options, mode, order), tuple(warnings)
     )
@@ -123,8 +125,6 @@ def _by_pages(
         problem = "this PostgreSQL is older than 14 and cannot read ranges of pages"
     elif options.consistency == "per-chunk":
         problem = "an update between two chunks may move a row to other pages, so that takes --consistency snapshot"
-    elif not options.chunk_mode:
-        problem = None
     if problem:
         raise ConfigError(f"{table} has no key, and cannot be cut by pages: {problem}. Name columns with --order-by.")
     pages = sum(relation.pages for relation in table.relations)

@@ -55,10 +55,10 @@ class Reading:
         def ask(statement: sql.Composed, number: int) -> Position | None:
             def nth(connection: psycopg.Connection[Any]) -> Position | None:
                 # A cursor skips rows without sending them, in the order of the index.
-                connection.execute(sql.SQL("DECLARE ends NO SCROLL CURSOR FOR {}").format(statement), prepare=False)
-                connection.execute(sql.SQL("MOVE FORWARD {} IN ends").format(sql.Literal(number - 1)), prepare=False)
-                found = connection.execute("FETCH NEXT FROM ends", prepare=False).pgresult
-                connection.execute("CLOSE ends", prepare=False)
+                connection.execute(sql.SQL("DECLARE ends NO SCROLL CURSOR FOR {}").format(statement))
+                connection.execute(sql.SQL("MOVE FORWARD {} IN ends").format(sql.Literal(number - 1)))
+                found = connection.execute("FETCH NEXT FROM ends").pgresult
+                connection.execute("CLOSE ends")
                 # As PostgreSQL wrote it: Python's own types would round it.
                 if found is None or not found.ntuples:
                     return None
@@ -76,7 +76,7 @@ class Reading:
         def counted(connection: psycopg.Connection[Any]) -> int:
             connection.execute("SAVEPOINT counting; SET LOCAL max_parallel_workers_per_gather = 2")
             statement = sql.SQL("SELECT count(*) FROM {} WHERE {}").format(table.identifier, selection.filtered([]))
-            row = connection.execute(statement, prepare=False).fetchone()
+            row = connection.execute(statement).fetchone()
             connection.execute("ROLLBACK TO SAVEPOINT counting")
             return int(row[0]) if row else 0
 
@@ -216,7 +216,7 @@ def _bytes_per_row(connection: psycopg.Connection[Any], plan: Plan) -> float:
         "SELECT pg_catalog.avg(pg_catalog.octet_length({alias}::text)) "
         "FROM (SELECT * FROM ({query}) q LIMIT {rows}) {alias}"
     ).format(alias=alias, query=query, rows=sql.Literal(_SAMPLE_ROWS))
-    row = connection.execute(statement, prepare=False).fetchone()
+    row = connection.execute(statement).fetchone()
     return float(row[0]) if row and row[0] is not None else 1.0
 
 

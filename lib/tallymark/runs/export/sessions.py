@@ -169,7 +169,6 @@ class Sessions:
             "SELECT pg_catalog.set_config(n, v, true) FROM unnest(%s::text[], %s::text[]) AS wanted(n, v) "
             "WHERE EXISTS (SELECT FROM pg_catalog.pg_settings s WHERE lower(s.name) = lower(n))",
             (names, values),
-            prepare=False,
         )
 
     def _enter(self, connection: Connection, snapshot: str) -> None:
