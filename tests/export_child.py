@@ -55,9 +55,9 @@ def main() -> None:
     options, point, nth = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     place, _, moment = point.partition(":")
     if place == "delta":
-        from tallymark.io import delta_commits
+        from tallymark.io import delta_append
 
-        arm(delta_commits, "append_once", moment, nth)
+        arm(delta_append, "append_once", moment, nth)
     else:
         arm(*places()[place], moment, nth)
     for name in ("columns", "order_by"):

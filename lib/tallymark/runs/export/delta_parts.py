@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tallymark.export.spans import Span
-from tallymark.io import delta_commits
+from tallymark.io import delta_append
 from tallymark.io.objects import ObjectStore, normalise_uri
 
 
@@ -31,7 +31,7 @@ class DeltaParts:
     def open(cls, place: str, run_id: str, schema: pa.Schema) -> DeltaParts:
         """Makes the table where it is missing."""
         store, uri = ObjectStore.from_environment(os.environ), normalise_uri(place)
-        delta_commits.make(store, uri, schema)
+        delta_append.make(store, uri, schema)
         return cls(store, uri, run_id)
 
     def publish(self, span: Span, path: Path) -> None:
@@ -45,7 +45,7 @@ class DeltaParts:
             groups: Iterator[pa.RecordBatch] = (
                 batch for number in range(file.num_row_groups) for batch in file.read_row_group(number).to_batches()
             )
-            delta_commits.append_once(
+            delta_append.append_once(
                 self.store,
                 self.uri,
                 pa.RecordBatchReader.from_batches(schema, groups),
@@ -55,4 +55,4 @@ class DeltaParts:
 
 def empty(place: str) -> None:
     """Takes all rows out of the table where there is one."""
-    delta_commits.empty(ObjectStore.from_environment(os.environ), normalise_uri(place))
+    delta_append.empty(ObjectStore.from_environment(os.environ), normalise_uri(place))
