@@ -44,6 +44,7 @@ chunks = [(chunk["rows"], chunk["seconds"]) for chunk in made["chunks"]]
 print(json.dumps([time.perf_counter() - begin, made["peak_memory_bytes"], chunks]))
 """
 Case = Callable[[], tuple[float, int]]
+Row = tuple[str, int, int, float, int]
 
 
 class Bench:
@@ -102,17 +103,19 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the table in the race")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--curve", default="100000,1000000", help="rows of the tables in the memory curve")
+    parser.add_argument("--forms", default="csv,jsonl,parquet,delta", help="forms in the memory curve")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="tallymark-bench-"))
     try:
         with embedded_postgres(folder / "pg", settings={"max_wal_size": "4GB"}) as running:
-            measure(Bench(running.server, folder), given.rows, given.repetitions, [*map(int, given.curve.split(","))])
+            curve = [(int(rows), form) for rows in given.curve.split(",") for form in given.forms.split(",")]
+            measure(Bench(running.server, folder), given.rows, given.repetitions, curve)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def measure(bench: Bench, rows: int, repetitions: int, curve: list[int]) -> None:
-    for number in sorted({rows, *curve}):
+def measure(bench: Bench, rows: int, repetitions: int, curve: list[tuple[int, str]]) -> None:
+    for number in sorted({rows, *(number for number, _ in curve)}):
         bench.fill(number)
     table = f"big_{rows}"
     race: dict[str, Case] = {
@@ -122,23 +125,26 @@ def measure(bench: Bench, rows: int, repetitions: int, curve: list[int]) -> None
         "export csv, 2 workers": lambda: bench.export(rows, workers=2),
         "LIMIT/OFFSET loop": lambda: bench.offset_loop(rows),
     }
-    found: list[tuple[str, int, int, float, int]] = []
-    for repetition in range(repetitions):
-        for name, case in race.items():
-            found.append((name, rows, repetition, *case()))
-            print(f"{name:<24} {rows:>10,} rows {found[-1][3]:7.2f} s", flush=True)
-    for number in curve:
-        for form in ("csv", "jsonl", "parquet", "delta"):
-            found.append((f"memory {form}", number, 0, *bench.export(number, format=form)))
-            print(f"memory {form:<8} {number:>10,} rows {found[-1][4] / 1e6:7.1f} MB at most", flush=True)
+    found: list[Row] = []
     with ROWS_CSV.open("w", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(["case", "rows", "repetition", "seconds", "peak_memory_bytes"])
-        writer.writerows((*row[:3], round(row[3], 3), row[4]) for row in found)
+
+        def note(name: str, number: int, repetition: int, seconds: float, peak: int) -> None:
+            found.append((name, number, repetition, seconds, peak))
+            writer.writerow([name, number, repetition, round(seconds, 3), peak])
+            out.flush()
+            print(f"{name:<24} {number:>10,} rows {seconds:7.2f} s {peak / 1e6:7.1f} MB", flush=True)
+
+        for repetition in range(repetitions):
+            for name, case in race.items():
+                note(name, rows, repetition, *case())
+        for number, form in curve:
+            note(f"memory {form}", number, 0, *bench.export(number, format=form))
     print("\n".join(summary(found, rows)))
 
 
-def summary(found: list[tuple[str, int, int, float, int]], rows: int) -> list[str]:
+def summary(found: list[Row], rows: int) -> list[str]:
     """Returns rows a second of each case in the race, and how it compares with psql."""
     times: dict[str, list[float]] = {}
     for name, number, _, seconds, _ in found:
