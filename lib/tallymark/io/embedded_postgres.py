@@ -1,7 +1,7 @@
 """A PostgreSQL of one's own in a folder, from the wheel: for the demo, the benchmarks and the tests.
 
 It listens on a socket in a folder of its own and, where a port is wanted, on 127.0.0.1; it trusts whoever reaches
-it, so it is not for data that matters. Not called by the jobs.
+it, so it is not for data that matters. Called by `bulkload` where no server is named.
 """
 
 from __future__ import annotations
@@ -70,6 +70,8 @@ class RunningPostgres:
     def start(self) -> None:
         """Starts the server and waits until it answers; makes the data folder where it is empty.
 
+        One that a killed process has left behind in the folder is stopped first: its socket has gone with its name.
+
         Raises:
             ConfigError: it did not start; the message holds the end of its log.
         """
@@ -77,6 +79,8 @@ class RunningPostgres:
         data = str(self.folder / "data")
         if not (self.folder / "data/PG_VERSION").exists():
             self._run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
+        if (self.folder / "data/postmaster.pid").exists():
+            self.stop("fast")
         options = " ".join(f"-c {name}='{value}'" for name, value in self._settings.items())
         self._run("pg_ctl", "-D", data, "-l", str(self.folder / "log"), "-o", options, "-w", "-t", "60", "start")
 

@@ -18,6 +18,7 @@ from tallymark.bulkload.result import BenchmarkResult, LoadResult
 from tallymark.config.bulkload import BulkloadConfig
 from tallymark.config.loading import load as load_config
 from tallymark.errors import ConfigError
+from tallymark.io.lock import hold_lock
 from tallymark.io.objects import ObjectStore
 from tallymark.runs.bulkload.begun import Run, free_port
 from tallymark.runs.bulkload.benchmark import benchmark
@@ -44,6 +45,7 @@ def bulkload(
 
     Raises:
         ConfigError: an option, the server or a table does not fit; nothing was loaded.
+        LockedError: another run works on the same output folder.
         IncompleteError: the server or a place for results was lost.
     """
     config = config if config is not None else load_config(BulkloadConfig, None, options)
@@ -55,9 +57,9 @@ def bulkload(
     cell = one_cell(wanted) if config.load else None
     now = datetime.now(timezone.utc)
     run_id = config.run_id or f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
-    with open_place(config, os.environ, free_port()) as place:
-        store = ObjectStore.from_environment(os.environ)
-        run = Run(run_id, now, Path(config.output_dir).resolve(), place, store)
+    store, out = ObjectStore.from_environment(os.environ), Path(config.output_dir).resolve()
+    with hold_lock(store, str(out), run_id), open_place(config, os.environ, free_port()) as place:
+        run = Run(run_id, now, out, place, store)
         with place.server.connect("tallymark-driver") as connection:
             if config.replay:
                 return replay(spark, config, run, connection)
