@@ -1,9 +1,9 @@
 """From a decrypted text to its fields: JSON, or a Python dictionary of plain values. Nothing is ever evaluated.
 
 Decrypted text is shaped by whoever wrote the log, so it is hostile until parsed. The quick way is `orjson`; its
-result is taken only where it is certainly exact: texts and integers, and as many quotes as these need, so that no key
-was given twice. Everything else is read by `json`, with hooks that keep numbers as they are written and see a name that
-comes twice. A Python literal becomes JSON token by token.
+result is taken only where it is certainly exact: texts, integers, true, false and null, and as many quotes as these
+need, so that no key was given twice. Everything else is read by `json`, with hooks that keep numbers as they are
+written and see a name that comes twice. A Python literal becomes JSON token by token.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ LARGEST = 1 << 20
 DEEPEST = 64
 
 _CONSTANTS = {None: b"null", True: b"true", False: b"false"}
+_WORD = re.compile(rb"(?<=: )(?:True|False|None)(?=[,}])")
 _MINUS_ZERO = re.compile(rb":\s*-0")
 # An escape that Python does not know would only warn, each version in another way.
 _PYTHON = re.compile(
@@ -54,9 +55,11 @@ def read_fields(plain: bytes) -> dict[str, Value]:
     """
     if len(plain) > LARGEST:
         raise Rejected("too_large")
-    # Single quotes alone, and so none inside a text: with double ones it is JSON.
-    is_python = b'"' not in plain and b"\\" not in plain
-    fields = _quick(plain.replace(b"'", b'"') if is_python else plain)
+    # Single quotes alone, and so none inside a text: with double ones, and its words translated, it is JSON.
+    if b'"' not in plain and b"\\" not in plain:
+        fields = _quick(*_WORD.subn(_translated, plain.replace(b"'", b'"')))
+    else:
+        fields = _quick(plain)
     if fields is not None:
         return fields
     found = _exact(plain)
@@ -65,24 +68,36 @@ def read_fields(plain: bytes) -> dict[str, Value]:
     return {_storable(name): _value(value) for name, value in found.items()}
 
 
-def _quick(text: bytes) -> dict[str, Value] | None:
-    """Return the fields where `orjson` is certainly exact, else None."""
+def _translated(word: re.Match[bytes]) -> bytes:
+    return _WORDS[word[0].decode()].encode()
+
+
+def _quick(text: bytes, translated: int | None = None) -> dict[str, Value] | None:
+    """Return the fields where `orjson` is certainly exact, else None.
+
+    Args:
+        translated: how many words of Python were translated; each must be a value, or it stood inside a text.
+    """
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
     if type(found) is not dict:
         return None
-    texts = 0
+    texts = words = 0
     for name, value in found.items():
         if type(value) is str:
             texts += 1
+        elif value is None or type(value) is bool:
+            words += 1
+            found[name] = _CONSTANTS[value]
         elif type(value) is int and (value or not _MINUS_ZERO.search(text)):
             found[name] = str(value).encode("ascii")
         else:
             return None
     # Each name and each text takes two quotes: more are an escaped quote, or a name that came twice.
-    return found if text.count(b'"') == 2 * (len(found) + texts) else None
+    is_exact = text.count(b'"') == 2 * (len(found) + texts) and translated in {None, words}
+    return found if is_exact else None
 
 
 def _exact(plain: bytes) -> Any:

@@ -28,7 +28,7 @@ def apart(work: Callable[[], T]) -> T:
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if not told:
         raise SystemExit(status)
-    succeeded, value = pickle.loads(told)  # noqa: S301 - written by our own child
+    succeeded, value = pickle.loads(told)  # noqa: S301 - from our own child
     if succeeded:
         return value  # type: ignore[no-any-return]
     raise value
