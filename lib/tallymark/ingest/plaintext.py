@@ -27,6 +27,7 @@ LARGEST = 1 << 20
 DEEPEST = 64
 
 _CONSTANTS = {None: b"null", True: b"true", False: b"false"}
+_JSON_WORD = re.compile(rb"true|false|null")
 _WORD = re.compile(rb"(?<=: )(?:True|False|None)(?=[,}])")
 _MINUS_ZERO = re.compile(rb":\s*-0")
 # An escape that Python does not know would only warn, each version in another way.
@@ -57,7 +58,8 @@ def read_fields(plain: bytes) -> dict[str, Value]:
         raise Rejected("too_large")
     # Single quotes alone, and so none inside a text: with double ones, and its words translated, it is JSON.
     if b'"' not in plain and b"\\" not in plain:
-        fields = _quick(*_WORD.subn(_translated, plain.replace(b"'", b'"')))
+        text = plain.replace(b"'", b'"')
+        fields = _quick(text, 0) if _JSON_WORD.search(plain) else _quick(*_WORD.subn(_translated, text))
     else:
         fields = _quick(plain)
     if fields is not None:
@@ -76,7 +78,8 @@ def _quick(text: bytes, translated: int | None = None) -> dict[str, Value] | Non
     """Return the fields where `orjson` is certainly exact, else None.
 
     Args:
-        translated: how many words of Python were translated; each must be a value, or it stood inside a text.
+        translated: how many words of Python were translated in a text that had none of JSON; each must be a value, or
+            it stood inside a text. None: the text is JSON.
     """
     try:
         found = orjson.loads(text)
