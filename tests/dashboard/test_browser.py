@@ -30,12 +30,12 @@ def test_reconcile_shows_its_files_its_mismatches_and_its_trend(dashboard: Dashb
 
 def test_the_content_of_a_record_comes_to_the_browser_only_when_chosen(dashboard: Dashboard) -> None:
     dashboard.open("reconcile", "reconcile", run="second", tab="Mismatches")
-    dashboard.page.get_by_label("Show the content of a record").wait_for()
 
     assert "a secret of the record" not in dashboard.page.content()
 
-    dashboard.page.get_by_label("Show the content of a record").click()
-    dashboard.page.get_by_role("option", name="dddddddddddd").click()
+    box = dashboard.page.get_by_label("Show the content of a record")
+    box.fill("dddddddddddd")
+    box.press("Enter")
     dashboard.page.get_by_text("a secret of the record").wait_for()
     assert "In the source" in dashboard.settled()
 
@@ -65,9 +65,8 @@ def test_the_three_tabs_of_bulkload_show_a_run(dashboard: Dashboard) -> None:
 
     dashboard.tab("Comparison", "copy_text: rows/s")
     assert dashboard.page.locator(".js-plotly-plot .annotation:visible").first.text_content() == "FAILED"
-    assert dashboard.page.locator(".js-plotly-plot:visible .xaxislayer-above .xtick").all_text_contents() == [
-        *("1", "50"), "1", *("aws box (emulated)", "local box (measured)"),
-    ]  # fmt: skip
+    ticks = dashboard.page.locator(".js-plotly-plot:visible").first.locator(".xtick text").all_text_contents()
+    assert ticks == ["1", "50"]
     dashboard.expect_charts(3)
 
     dashboard.tab("Analysis", "Per connection")

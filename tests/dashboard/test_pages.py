@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from s3_server import Bucket
 from tallymark.io.delta_rs import storage_options
 from tallymark.reconcile.tables import FILES, RUNS
 
-Page = Callable[..., AppTest]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "lib")}
 JOBS = ("reconcile", "ingest", "bulkload", "export")
 
 
@@ -307,3 +309,10 @@ def test_tables_on_s3_are_read_with_the_settings_of_the_environment(bucket: Buck
     said = words(opened("reconcile", f"{bucket.uri}/out", run="second"))
     assert "✔ source 1,010 = matched 1,005" in said
     assert "holds nothing of reconcile" in words(opened("reconcile", f"{bucket.uri}/nowhere"))
+
+
+def test_the_dashboard_needs_no_spark() -> None:
+    code = "import sys, tallymark.dashboard.app; print(sorted({'pyspark', 'py4j'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=True)
+
+    assert done.stdout == "[]\n"
