@@ -13,6 +13,8 @@ from typing import Any
 import pyarrow as pa
 from deltalake import write_deltalake
 
+from tallymark.bulkload import tables as bulkload
+from tallymark.export import tables as export
 from tallymark.ingest import tables as ingest
 from tallymark.reconcile import tables as reconcile
 
@@ -24,43 +26,18 @@ _ARROW = {
     "double": pa.float64(),
     "boolean": pa.bool_(),
     "array<string>": pa.list_(pa.string()),
-    "map<string,bigint>": pa.map_(pa.string(), pa.int64()),
 }
-_CELL = "run_id string, method string, batch_size int, num_connections int, repeat int, "
-CELLS = _CELL + (
-    "run_time string, kind string, provider string, instance_type string, measurement string, status string, "
-    "sqlstate string, error string, rows bigint, start_time string, end_time string, rows_per_second double, "
-    "p95_seconds double, wal_bytes_per_row double, effective_connections int, top_waits map<string,bigint>"
-)
-BATCHES = _CELL + (
-    "batch_number bigint, table_name string, file_path string, records_count bigint, start_time string, "
-    "end_time string, total_duration_seconds double, records_per_second double, cumulative_records bigint, "
-    "bytes bigint, retries int, backend_pid int, worker_pid int"
-)
-EXPORT_RUNS = (
-    "run_id string, run_time string, table string, place string, format string, cut_by string, consistency string, "
-    "verified boolean, rows bigint, rows_in_snapshot bigint, bytes bigint, chunks bigint, retries bigint, "
-    "refreshes bigint, resumes bigint, duration_seconds double, rows_per_second bigint, peak_memory_bytes bigint, "
-    "longest_transaction_seconds double, oldest_xmin_age bigint, server_version string, tls boolean, "
-    "warnings array<string>"
-)
-EXPORT_CHUNKS = (
-    "run_id string, number bigint, part string, rows bigint, rows_wanted bigint, after string, up_to string, "
-    "bytes bigint, sha256 string, attempts bigint, seconds double, memory_bytes bigint, verified boolean"
-)
 
 
-def schema(columns: str | Mapping[str, str]) -> pa.Schema:
+def schema(columns: Mapping[str, str]) -> pa.Schema:
     """Return the Arrow schema of columns given as Spark names them."""
-    if isinstance(columns, str):
-        columns = dict(column.split() for column in columns.split(", "))
     return pa.schema([(name, _ARROW[kind]) for name, kind in columns.items()])
 
 
 def write(folder: str, table: str, columns: pa.Schema, rows: Iterable[Row], options: Any = None) -> None:
     """Add rows to a table; what a row does not name is null."""
     place = f"{folder}/delta/{table}"
-    by_run = ["run_id"] if table not in ("quarantine", "logs", "ingest_runs") else None
+    by_run = ["run_id"] if table != "quarantine" else None
     found = pa.Table.from_pylist(list(rows), columns)
     write_deltalake(place, found, mode="append", partition_by=by_run, storage_options=options)
 
@@ -155,7 +132,7 @@ def bulkload_out(folder: str) -> None:
         *_cells("emulated", 2, {("copy_text", 100, 1): 10.0}, provider="aws", measurement="emulated"),
         *_cells("lost", 3, {("copy_text", 100, 1): None}),
     ]
-    write(folder, "bulkload_cells", schema(CELLS), cells)
+    write(folder, "bulkload_cells", bulkload.CELLS, cells)
     batches = [
         {"run_id": "later", "method": "copy_text", "batch_size": 100, "num_connections": 1, "repeat": 1,
          "batch_number": n, "table_name": "things", "records_count": 100, "start_time": f"2026-11-04T00:00:0{n}+00:00",
@@ -163,7 +140,7 @@ def bulkload_out(folder: str) -> None:
          "cumulative_records": 100 * n, "bytes": 1000, "retries": 0, "backend_pid": 7, "worker_pid": 8}
         for n, seconds in ((1, 0.01), (2, 0.01), (3, 0.5))
     ]  # fmt: skip
-    write(folder, "bulkload_batches", schema(BATCHES), batches)
+    write(folder, "bulkload_batches", bulkload.BATCHES, batches)
     progress(folder)
 
 
@@ -188,14 +165,14 @@ def export_out(folder: str) -> None:
     loose = {**checked, "run_id": "loose", "run_time": "2026-11-02T00:00:00+00:00", "consistency": "per-chunk",
              "verified": False, "rows_in_snapshot": None, "warnings": ["rows may have changed in between"]}  # fmt: skip
     short = {**checked, "run_id": "short", "run_time": "2026-11-01T00:00:00+00:00", "rows": 299}
-    write(folder, "export_runs", schema(EXPORT_RUNS), [checked, loose, short])
+    write(folder, "export_runs", schema(export.RUNS), [checked, loose, short])
     chunks = [
         {"run_id": "checked", "number": n, "part": f"part-{n}.csv", "rows": 100, "rows_wanted": 100,
          "after": None if n == 1 else '["k"]', "up_to": '["a key of a row"]', "bytes": 1000, "sha256": "0" * 64,
          "attempts": 1, "seconds": 0.1 * n, "memory_bytes": 42_000_000, "verified": True}
         for n in (1, 2, 3)
     ]  # fmt: skip
-    write(folder, "export_chunks", schema(EXPORT_CHUNKS), chunks)
+    write(folder, "export_chunks", schema(export.CHUNKS), chunks)
 
 
 MARKS = ("files", "runs", "mismatches", "quarantine", "logs", "bulkload_cells", "bulkload_batches", "export_runs")
@@ -221,5 +198,5 @@ def void_out(folder: str) -> None:
     """Tables of the jobs without a row."""
     write(folder, "runs", schema(reconcile.RUNS), [])
     write(folder, "files", schema(reconcile.FILES), [])
-    write(folder, "bulkload_cells", schema(CELLS), [])
-    write(folder, "export_runs", schema(EXPORT_RUNS), [])
+    write(folder, "bulkload_cells", bulkload.CELLS, [])
+    write(folder, "export_runs", schema(export.RUNS), [])

@@ -20,6 +20,13 @@ import dashboard_tables as tables
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"
+# Between two runs of the script the page is idle for a moment too.
+_AT_REST = """() => {
+    const drawn = document.querySelector("h1") && document.querySelector("[data-test-script-state=notRunning]")
+        && !document.querySelector("[data-testid=stSkeleton]");
+    window.drawnSince = drawn ? window.drawnSince ?? performance.now() : undefined;
+    return drawn && performance.now() - window.drawnSince > 300;
+}"""
 # What a browser would otherwise do by itself: ask its maker for updates.
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
 MAKERS: dict[str, Callable[[str], object]] = {
@@ -59,10 +66,8 @@ class Dashboard:
         return self.settled()
 
     def settled(self) -> str:
-        """Wait until the script has run to its end and what it sent is drawn, return the words of the page."""
-        self.page.wait_for_selector("h1", timeout=60_000)
-        self.page.wait_for_selector("[data-test-script-state=notRunning]", timeout=60_000)
-        self.page.wait_for_selector("[data-testid=stSkeleton]", state="detached", timeout=60_000)
+        """Wait until what the script has sent is drawn and nothing more comes, return the words of the page."""
+        self.page.wait_for_function(_AT_REST, timeout=60_000)
         return self.page.inner_text("[data-testid=stMainBlockContainer]")
 
     def tab(self, name: str, words: str) -> None:

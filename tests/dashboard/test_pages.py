@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 import dashboard_tables as tables
 from s3_server import Bucket
+from tallymark.export import tables as export
 from tallymark.io.delta_rs import storage_options
 from tallymark.reconcile.tables import FILES, RUNS
 
@@ -286,7 +287,7 @@ def test_a_new_run_is_seen_although_answers_are_remembered(tmp_path: Path) -> No
     page = opened("export", tmp_path)
     tables.export_out(str(tmp_path))
     row = {"run_id": "newer", "run_time": "2026-12-01T00:00:00+00:00", "table": "t", "rows": 1, "verified": True}
-    tables.write(str(tmp_path), "export_runs", tables.schema(tables.EXPORT_RUNS), [row])
+    tables.write(str(tmp_path), "export_runs", tables.schema(export.RUNS), [row])
 
     page.run()
     assert len(page.sidebar.selectbox(key="run").options) == 4
@@ -294,8 +295,8 @@ def test_a_new_run_is_seen_although_answers_are_remembered(tmp_path: Path) -> No
 
 def test_a_run_of_another_folder_does_not_stay_chosen(tmp_path: Path, outs: dict[str, Path]) -> None:
     row = {"run_id": "only", "run_time": "2026-12-01T00:00:00+00:00", "table": "t", "rows": 1, "verified": True}
-    tables.write(str(tmp_path), "export_runs", tables.schema(tables.EXPORT_RUNS), [row])
-    tables.write(str(tmp_path), "export_chunks", tables.schema(tables.EXPORT_CHUNKS), [])
+    tables.write(str(tmp_path), "export_runs", tables.schema(export.RUNS), [row])
+    tables.write(str(tmp_path), "export_chunks", tables.schema(export.CHUNKS), [])
     page = opened("export", outs["export"], tmp_path, run="short")
 
     page.sidebar.selectbox(key="folder").select(str(tmp_path)).run()
