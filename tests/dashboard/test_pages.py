@@ -127,7 +127,7 @@ def test_a_refused_run_of_ingest_says_that_nothing_was_written(outs: dict[str, P
 
     assert "✖ REFUSED: more records were bad than the budget allows: nothing was written" in said
     assert "TRUNCATED on in/x.json: write it again" in said
-    assert "extracted 9 =" not in said
+    assert "extracted 9" not in said
 
 
 def test_a_running_bulkload_shows_how_far_it_is(outs: dict[str, Path]) -> None:
