@@ -41,7 +41,7 @@ MAKERS: dict[str, Callable[[str], object]] = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def outs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Output folders: one of each job with data, and folders with broken, foreign, empty and no tables."""
     root = tmp_path_factory.mktemp("outs")
@@ -80,7 +80,7 @@ class Dashboard:
         expect(self.page.locator(".js-plotly-plot:visible")).to_have_count(count, timeout=60_000)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served(outs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """The dashboard over all folders, started as `make dashboard` starts it; yields its address and its log."""
     log = tmp_path_factory.mktemp("dashboard") / "log"
@@ -115,7 +115,7 @@ def _announced(process: subprocess.Popen[bytes], log: Path) -> str:
     pytest.fail(f"the dashboard did not start:\n{log.read_text(errors='replace')[-2000:]}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser_page() -> Iterator[Page]:
     """A page of a real headless Chromium."""
     if not shutil.which(CHROMIUM):

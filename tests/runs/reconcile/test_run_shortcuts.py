@@ -25,7 +25,7 @@ def test_neither_a_second_run_nor_other_tasks_change_a_report(
     summaries, tables = [], []
     for one_task_a_pair in (False, True):
         if one_task_a_pair:
-            monkeypatch.setattr(run, "pack", lambda pairs, cores: [[pair] for pair in pairs])
+            monkeypatch.setattr(run, "pack", lambda pairs, *_: [[pair] for pair in pairs])
         result = reconciled(spark, tmp_path, source, backup, ledger=False)
         folder = tmp_path / "out/runs" / result.summary.run_id
         report = (folder / "report.json").read_text().replace(result.summary.run_id, "")
