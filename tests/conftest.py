@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,6 +102,24 @@ class Submit:
             check=False,
         )
         return Submitted(done.returncode, done.stdout, done.stderr)
+
+
+def kill_when(reached: Callable[[], bool], *arguments: str, **environment: str) -> None:
+    """Start ./spark-submit.sh and kill -9 all of its processes as soon as the stage is reached."""
+    inherited = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    with subprocess.Popen(
+        [str(ROOT / "spark-submit.sh"), *arguments],
+        env={**inherited, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as started:
+        end = time.monotonic() + 120
+        while not reached() and started.poll() is None and time.monotonic() < end:
+            time.sleep(0.002)
+        os.killpg(started.pid, signal.SIGKILL)
+    assert started.returncode == -signal.SIGKILL
 
 
 @pytest.fixture

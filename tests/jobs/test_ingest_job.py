@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-import signal
-import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.fernet import Fernet
 from deltalake import DeltaTable
 
-from conftest import FOREIGN, ROOT, Submit
+from conftest import Submit, kill_when
 
 KEY = Fernet.generate_key().decode()
 MARKER = "PAYLOAD-MARKER"
@@ -80,7 +76,7 @@ def test_a_run_killed_at_each_stage_ends_as_if_it_had_not_been(submit: Submit, t
     ]
 
     for reached in stages:
-        kill_when(reached, [*options, "--out", str(out)])
+        kill_when(reached, *options, "--out", str(out), TALLYMARK_FERNET_KEYS=KEY)
     last = submit(*options, "--out", str(out), TALLYMARK_FERNET_KEYS=KEY)
     undisturbed = submit(*options, "--out", str(tmp_path / "undisturbed"), TALLYMARK_FERNET_KEYS=KEY)
 
@@ -92,23 +88,6 @@ def test_a_run_killed_at_each_stage_ends_as_if_it_had_not_been(submit: Submit, t
     assert len(published(out)) == 48
     versions = [row["table_version"] for row in DeltaTable(out / "delta/runs").to_pyarrow_table().to_pylist()]
     assert sorted(versions) == list(range(1, len(versions) + 1))
-
-
-def kill_when(reached: Callable[[], bool], options: list[str]) -> None:
-    environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
-    with subprocess.Popen(
-        [str(ROOT / "spark-submit.sh"), *options],
-        env={**environment, "TALLYMARK_FERNET_KEYS": KEY},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as started:
-        end = time.monotonic() + 120
-        while not reached() and started.poll() is None and time.monotonic() < end:
-            time.sleep(0.002)
-        os.killpg(started.pid, signal.SIGKILL)
-    assert started.returncode == -signal.SIGKILL
 
 
 def records(out: Path) -> list[tuple[object, ...]]:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
 from pyspark.sql import Row, SparkSession
 
-from conftest import FOREIGN, ROOT, Submit
+from conftest import ROOT, Submit, kill_when
 
 FIRST = "_delta_log/00000000000000000000.json"
 LINES = [b'{"id":%d,"site":"north","speed":%d.5,"ok":true}\n' % (n, n) for n in range(1_000)]
@@ -91,20 +87,7 @@ def states(spark: SparkSession, out: Path) -> list[tuple[str, str, int | None]]:
 def kill_once_seen(seen: Path, conf: Path) -> None:
     """Starts the job and kills all of its processes as soon as the file is there."""
     assert not seen.exists()
-    environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
-    with subprocess.Popen(
-        [str(ROOT / "spark-submit.sh"), "reconcile", "--conf", str(conf)],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as started:
-        end = time.monotonic() + 120
-        while not seen.exists() and started.poll() is None and time.monotonic() < end:
-            time.sleep(0.005)
-        os.killpg(started.pid, signal.SIGKILL)
-    assert started.returncode == -signal.SIGKILL
+    kill_when(seen.exists, "reconcile", "--conf", str(conf))
 
 
 def test_a_wrong_option_ends_with_2_before_spark_starts(submit: Submit, conf: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from tallymark.dashboard import charts
-from tallymark.dashboard.reading import Folder, Row, names, text
+from tallymark.dashboard.reading import Folder, Row, names, newest, text
 from tallymark.dashboard.showing import (
     amount,
     banner,
@@ -39,8 +39,7 @@ _CHUNK = ("number", "part", "rows", "rows_wanted", "bytes", "seconds", "attempts
 
 def runs_of(folder: Folder, limit: int = SHOWN_RUNS) -> list[Row]:
     """Returns the newest runs, newest first."""
-    query = f"SELECT {names(_RUN)} FROM export_runs ORDER BY run_time DESC, run_id DESC LIMIT {limit}"
-    return folder.rows(query, "export_runs")
+    return newest(folder, "export_runs", _RUN, limit)
 
 
 def result(run: Row) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from tallymark.dashboard import charts
-from tallymark.dashboard.reading import Folder, Row, names
+from tallymark.dashboard.reading import Folder, Row, newest
 from tallymark.dashboard.showing import (
     banner,
     choose_folder,
@@ -41,7 +41,7 @@ _SENTENCES = {
 
 def runs_of(folder: Folder, limit: int = SHOWN_RUNS) -> list[Row]:
     """Returns the newest runs, newest first."""
-    return folder.rows(f"SELECT {names(_RUN)} FROM runs ORDER BY run_time DESC, run_id DESC LIMIT {limit}", "runs")
+    return newest(folder, "runs", _RUN, limit)
 
 
 def show(folders: Sequence[Folder]) -> None:

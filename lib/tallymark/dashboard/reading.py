@@ -122,6 +122,11 @@ def _select(query: str, folder: str, tables: dict[str, DeltaTable]) -> list[Row]
     return rows
 
 
+def newest(folder: Folder, table: str, columns: Sequence[str], limit: int) -> list[Row]:
+    """Returns the newest runs of a table, newest first."""
+    return folder.rows(f"SELECT {names(columns)} FROM {table} ORDER BY run_time DESC, run_id DESC LIMIT {limit}", table)
+
+
 def names(columns: Sequence[str]) -> str:
     """Returns column names as SQL selects them.
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from tallymark.dashboard import charts, mismatches
-from tallymark.dashboard.reading import Folder, Row, any_of, containing, names, text
+from tallymark.dashboard.reading import Folder, Row, any_of, containing, names, newest, text
 from tallymark.dashboard.showing import (
     banner,
     choose_folder,
@@ -51,7 +51,7 @@ _ORDERS = {
 
 def runs_of(folder: Folder, limit: int = SHOWN_RUNS) -> list[Row]:
     """Returns the newest runs, newest first."""
-    return folder.rows(f"SELECT {names(_RUN)} FROM runs ORDER BY run_time DESC, run_id DESC LIMIT {limit}", "runs")
+    return newest(folder, "runs", _RUN, limit)
 
 
 def verdict(run: Row) -> str:

@@ -62,7 +62,7 @@ class Engine:
                     if not under_way:
                         return self._state
                     self._settle(wait(under_way, return_when=FIRST_COMPLETED).done, under_way)
-            except BaseException:
+            except BaseException:  # Ctrl-C too: what is under way ends first
                 self._settle_rest(under_way)
                 raise
 

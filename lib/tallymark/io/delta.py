@@ -23,6 +23,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
+from tallymark.io import delta_rs
 from tallymark.io.delta_rs import attempt, made, open_table, storage_options
 from tallymark.io.objects import ObjectStore, join, spark_uri
 
@@ -58,15 +59,9 @@ def _write(
     )
 
 
-def make_table(store: ObjectStore, folder: str, schema: pa.Schema, partition_by: Sequence[str] = (RUN_COLUMN,)) -> None:
-    """Makes the table where it is missing."""
-    options = storage_options(store, folder)
-    attempt(
-        folder,
-        lambda: DeltaTable.create(
-            made(folder), schema, mode="ignore", partition_by=list(partition_by), storage_options=options
-        ),
-    )
+def make_table(store: ObjectStore, folder: str, schema: pa.Schema) -> None:
+    """Makes the table where it is missing, a partition for each run."""
+    delta_rs.make_table(store, folder, schema, partition_by=(RUN_COLUMN,))
 
 
 def clear_run(store: ObjectStore, folder: str, run_id: str) -> None:

@@ -8,21 +8,11 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, Transaction, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
-from tallymark.io.delta_rs import attempt, made, open_table, storage_options
+from tallymark.io.delta_rs import attempt, open_table, storage_options
 from tallymark.io.objects import ObjectStore
-
-
-def make(store: ObjectStore, uri: str, schema: pa.Schema) -> None:
-    """Makes the table where it is missing.
-
-    Raises:
-        IncompleteError: it cannot be made.
-    """
-    options = storage_options(store, uri)
-    attempt(uri, lambda: DeltaTable.create(made(uri), schema, mode="ignore", storage_options=options))
 
 
 def append_once(store: ObjectStore, uri: str, rows: pa.RecordBatchReader, name: str) -> bool:

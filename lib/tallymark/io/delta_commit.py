@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable
+from deltalake import CommitProperties
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction
 
 from tallymark.errors import LockedError
-from tallymark.io.delta_rs import attempt, made, open_table, storage_options
+from tallymark.io.delta_rs import attempt, make_table, open_table
 from tallymark.io.objects import ObjectStore
 
 _ACCOUNT = "userMetadata"
@@ -47,15 +47,8 @@ class Table:
         self._schema = schema
         self._partition_by = list(partition_by)
         self._job = job
-        options = storage_options(store, folder)
-
-        def open_or_make() -> DeltaTable:
-            DeltaTable.create(
-                made(folder), schema, mode="ignore", partition_by=self._partition_by, storage_options=options
-            )
-            return open_table(store, folder)
-
-        self._table = attempt(folder, open_or_make)
+        make_table(store, folder, schema, self._partition_by)
+        self._table = attempt(folder, lambda: open_table(store, folder))
 
     @property
     def version(self) -> int:

@@ -5,10 +5,11 @@ Called by the other modules of Delta tables; it knows no table.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
@@ -21,6 +22,17 @@ T = TypeVar("T")
 def open_table(store: ObjectStore, folder: str) -> DeltaTable:
     """Returns the table at its newest version; raises TableNotFoundError."""
     return DeltaTable(folder, storage_options=storage_options(store, folder))
+
+
+def make_table(store: ObjectStore, folder: str, schema: pa.Schema, partition_by: Sequence[str] = ()) -> None:
+    """Makes the table where it is missing; raises IncompleteError."""
+    options = storage_options(store, folder)
+    attempt(
+        folder,
+        lambda: DeltaTable.create(
+            made(folder), schema, mode="ignore", partition_by=list(partition_by), storage_options=options
+        ),
+    )
 
 
 def made(folder: str) -> str:

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from tallymark.errors import IncompleteError, LockedError
 from tallymark.io.objects import ObjectStore, is_s3, join
-from tallymark.io.stored import split_s3
 
 _TEMPORARY = ".tmp"
 _BLOCK = 1 << 17
@@ -136,14 +135,7 @@ class Folder:
 
     def remove(self, name: str) -> None:
         """Removes a file that may be missing."""
-        if is_s3(self.uri):
-            from tallymark.io.s3_client import client
-
-            bucket, key = split_s3(join(self.uri, name))
-            client(self.store.s3).delete_object(Bucket=bucket, Key=key)
-            return
-        with suppress(FileNotFoundError):
-            (self.scratch / name).unlink()
+        self.store.delete_object(join(self.uri, name))
 
     def discard(self, names: str) -> None:
         """Removes unfinished files whose names match a glob."""

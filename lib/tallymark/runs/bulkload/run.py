@@ -6,7 +6,6 @@ Called by `jobs/bulkload.py` and, as ``tallymark.bulkload(spark, ...)``, from a 
 from __future__ import annotations
 
 import os
-import uuid
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timezone
 from pathlib import Path
@@ -25,6 +24,7 @@ from tallymark.runs.bulkload.benchmark import benchmark
 from tallymark.runs.bulkload.load import Poll, ShowProgress, load, one_cell
 from tallymark.runs.bulkload.places import open_place
 from tallymark.runs.bulkload.replay import replay
+from tallymark.runs.run_id import new_run_id
 
 
 def _no_progress(_files: int, _size: int, _poll: Poll) -> AbstractContextManager[object]:
@@ -56,7 +56,7 @@ def bulkload(
         raise ConfigError("--replay needs --run-id: the run whose rejected records are tried again")
     cell = one_cell(wanted) if config.load else None
     now = datetime.now(timezone.utc)
-    run_id = config.run_id or f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+    run_id = config.run_id or new_run_id(now)
     store, out = ObjectStore.from_environment(os.environ), Path(config.output_dir).resolve()
     with hold_lock(store, str(out), run_id), open_place(config, os.environ, free_port()) as place:
         run = Run(run_id, now, out, place, store)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tallymark.export.spans import Span
-from tallymark.io import delta_append
+from tallymark.io import delta_append, delta_rs
 from tallymark.io.objects import ObjectStore, normalise_uri
 
 
@@ -31,7 +31,7 @@ class DeltaParts:
     def open(cls, place: str, run_id: str, schema: pa.Schema) -> DeltaParts:
         """Makes the table where it is missing."""
         store, uri = ObjectStore.from_environment(os.environ), normalise_uri(place)
-        delta_append.make(store, uri, schema)
+        delta_rs.make_table(store, uri, schema)
         return cls(store, uri, run_id)
 
     def publish(self, span: Span, path: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -30,6 +29,7 @@ from tallymark.runs.export.live import Live
 from tallymark.runs.export.place import Place, unfinished
 from tallymark.runs.export.reading import Reading, open_reading
 from tallymark.runs.export.sessions import Counts
+from tallymark.runs.run_id import new_run_id
 
 _SECONDS = {SNAPSHOT: 30.0, PER_CHUNK: 5.0}  # that a chunk, and so its transaction, may take
 # By which the process may grow after its first chunk. Arrow keeps row groups of several chunks at once.
@@ -114,7 +114,7 @@ class _Export:
                     engine.changes,
                     time.monotonic() - self._begun,
                 )
-        except BaseException:
+        except BaseException:  # Ctrl-C too: the snapshot is kept for --resume or let go
             self._leave()
             raise
         finally:
@@ -126,7 +126,7 @@ class _Export:
 
     def _new_state(self) -> State:
         now = datetime.now(timezone.utc)
-        run_id = self._options.run_id or f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+        run_id = self._options.run_id or new_run_id(now)
         consistency = SNAPSHOT if self._options.consistency == SNAPSHOT else PER_CHUNK
         return State(run_id, now.timestamp(), {}, consistency)
 

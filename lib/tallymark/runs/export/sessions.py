@@ -113,7 +113,7 @@ class Sessions:
                     self._close(session)
                 failures += 1
                 self._fail(attempts, error, doing)
-            except BaseException:
+            except BaseException:  # Ctrl-C too: no connection is left open
                 if session is not None:
                     self._close(session)
                 raise
@@ -150,7 +150,7 @@ class Sessions:
             if self._snapshot is not None:
                 try:
                     self._begin(session)
-                except BaseException:
+                except BaseException:  # Ctrl-C too: no connection is left open
                     session.connection.close()
                     raise
         if self._snapshot is None:

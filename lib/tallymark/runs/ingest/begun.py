@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -12,6 +11,7 @@ from tallymark.ingest.compact import Dictionary
 from tallymark.ingest.tokens import Keys, read_keys
 from tallymark.io.objects import ObjectStore, join, normalise_uri
 from tallymark.io.secrets import read_secret
+from tallymark.runs.run_id import new_run_id
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def begin(config: IngestConfig, environ: Mapping[str, str]) -> Run:
     """Return a new run; raise ConfigError where a key, a number or the place is wrong. Nothing is read but the keys."""
     started = datetime.now(timezone.utc)
     return Run(
-        run_id=config.run_id or f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}",
+        run_id=config.run_id or new_run_id(started),
         started=started,
         out=normalise_uri(config.out),
         config=config,

@@ -112,10 +112,15 @@ def _tokens(obj: StoredObject, decoding: Decoding) -> Iterator[tuple[str | None,
         yield from _quarantined(obj, decoding)
         return
     source = shown(obj.uri)
-    chunks = decompress(decoding.store.read_chunks(obj), source)
-    for block in open_records(chunks, source, obj.path).blocks:
-        for raw in block.records:
-            yield token_of(raw), raw, source
+    for raw in raw_items(decoding.store, obj):
+        yield token_of(raw), raw, source
+
+
+def raw_items(store: ObjectStore, obj: StoredObject) -> Iterator[bytes]:
+    """Yield the items of an object, plain or gzip; raise ObjectError where it cannot be read to its end."""
+    source = shown(obj.uri)
+    for block in open_records(decompress(store.read_chunks(obj), source), source, obj.path).blocks:
+        yield from block.records
 
 
 def token_of(raw: bytes) -> str | None:

@@ -75,22 +75,21 @@ class Stages:
             [_file(row, {}) for row in found if row["path"] and not _is_log(row)],
         )
 
-    def publish(
-        self, hours: Sequence[str], tables: Mapping[str, list[str]], rows: Mapping[str, int], fence: int
-    ) -> int:
+    def publish(self, hours: Mapping[str, Sequence[DataFile]], fence: int) -> int:
         """Publish hours as the table has them; return the number of objects.
 
         Args:
-            tables, rows: the files and the number of rows of each place.
+            hours: place -> its files in `logs`.
 
         Raises:
             LockedError: the lock was lost meanwhile.
             IncompleteError: an object could not be written; the next run publishes these hours.
         """
         run, config = self._run, self._run.config
+        rows = {place: sum(file.rows for file in files) for place, files in hours.items()}
         parts = [
-            HourPart(place, part, count, tuple(tables[place]))
-            for place in hours
+            HourPart(place, part, count, tuple(join(run.table("logs"), file.path) for file in files))
+            for place, files in hours.items()
             for count in [parts_of(rows[place], config.records_per_object)]
             for part in range(count)
         ]

@@ -15,7 +15,7 @@ from pathlib import Path
 from tallymark.config.ingest import IngestConfig
 from tallymark.errors import ConfigError
 from tallymark.io.log_api import LogApi, read_pages
-from tallymark.io.objects import join
+from tallymark.io.objects import ObjectStore, join
 from tallymark.io.stored import StoredObject
 from tallymark.runs.ingest.begun import Run
 
@@ -62,8 +62,7 @@ class Inbox:
         """
         run = self._run
         if run.config.input:
-            listed = run.store.list_objects(run.config.input)
-            return [obj for obj in listed if obj.path.rpartition("/")[2] not in _HIDDEN]
+            return input_objects(run.store, run.config.input)
         self._fetch()
         self._spooled = list(run.store.list_objects(run.spool))
         return self._spooled
@@ -82,6 +81,11 @@ class Inbox:
             for number, items in enumerate(chain((b"[]",), pages)):
                 page.write_bytes(items)
                 run.store.put_file(page, join(run.spool, f"{run.run_id}-{number:06}.json"))
+
+
+def input_objects(store: ObjectStore, place: str) -> list[StoredObject]:
+    """Return the objects of items below a place."""
+    return [obj for obj in store.list_objects(place) if obj.path.rpartition("/")[2] not in _HIDDEN]
 
 
 def api_of(config: IngestConfig) -> LogApi:

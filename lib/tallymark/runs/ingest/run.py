@@ -58,7 +58,7 @@ def _ingest(spark: SparkSession, run: Run, lock: HeldLock) -> IngestResult:
         tables.refuse(account, inbox.window, time.monotonic() - clock)
         return IngestResult(run.run_id, run.source, REFUSED, account, tables.watermark, 0, EXIT_DIFFERENT)
     tables.commit(merged.files, merged.rejected, account, inbox.window, inbox.watermark)
-    objects_published = stages.publish(tables.unpublished(), tables.places(), tables.rows(), lock.fence)
+    objects_published = stages.publish(tables.unpublished(), lock.fence)
     describe(run)
     status, exit_code = (INCOMPLETE, EXIT_INCOMPLETE) if account.errors else (COMPLETE, EXIT_MATCH)
     tables.finish(status, exit_code, objects_published, time.monotonic() - clock)

@@ -16,7 +16,7 @@ from tallymark.errors import EXIT_DIFFERENT
 from tallymark.ingest.account import Account
 from tallymark.ingest.tables import COMPLETE, LOGS, PARTITION, QUARANTINE, REFUSED, RUNS
 from tallymark.ingest.travelling import QUARANTINE_PLACE, place_of
-from tallymark.io import delta
+from tallymark.io import delta, delta_rs
 from tallymark.io.delta_commit import DataFile, Table
 from tallymark.io.objects import join
 from tallymark.io.stored import StoredObject
@@ -33,7 +33,7 @@ class Tables:
         self._run = run
         self._logs = Table(run.store, run.table("logs"), LOGS, PARTITION, _JOB)
         self._quarantine = Table(run.store, run.table("quarantine"), QUARANTINE, (), _JOB)
-        delta.make_table(run.store, run.table("runs"), RUNS, partition_by=())
+        delta_rs.make_table(run.store, run.table("runs"), RUNS)
         rows = delta.read_rows(run.store, run.table("runs"), {}, columns=["table_version"])
         versions = [version for batch in rows for version in batch.column("table_version").to_pylist()]
         published = max((version for version in versions if version is not None), default=-1)
@@ -41,21 +41,18 @@ class Tables:
         self._unpublished = [entry for entry in reversed(accounts) if entry[0] > published]
         self.watermark: str | None = accounts[0][1]["watermark"] if accounts else None
 
+    def hours(self) -> dict[str, list[DataFile]]:
+        """Return the files of each hour."""
+        found: dict[str, list[DataFile]] = defaultdict(list)
+        for file in self._logs.files():
+            found[place_of(file.partition["dt"], file.partition["hour"])].append(file)
+        return found
+
     def places(self) -> dict[str, list[str]]:
         """Return the uris of the files of each hour, and of the quarantine."""
-        found: dict[str, list[str]] = defaultdict(list)
-        for file in self._logs.files():
-            found[place_of(file.partition["dt"], file.partition["hour"])].append(join(self._logs.folder, file.path))
-        for file in self._quarantine.files():
-            found[QUARANTINE_PLACE].append(join(self._quarantine.folder, file.path))
-        return dict(found)
-
-    def rows(self) -> dict[str, int]:
-        """Return the number of rows of each hour."""
-        found: dict[str, int] = defaultdict(int)
-        for file in self._logs.files():
-            found[place_of(file.partition["dt"], file.partition["hour"])] += file.rows
-        return dict(found)
+        tables = {**self.hours(), QUARANTINE_PLACE: self._quarantine.files()}
+        folders = defaultdict(lambda: self._logs.folder, {QUARANTINE_PLACE: self._quarantine.folder})
+        return {place: [join(folders[place], file.path) for file in files] for place, files in tables.items()}
 
     def quarantined_files(self) -> list[StoredObject]:
         """Return the files of the quarantine, to be taken again."""
@@ -84,10 +81,12 @@ class Tables:
             self._quarantine.commit(rejected, said, replace=True)
         self._unpublished.append((self._logs.version, said))
 
-    def unpublished(self) -> list[str]:
-        """Return the hours with rows that were committed and not published, by this run or by one that was killed."""
+    def unpublished(self) -> dict[str, list[DataFile]]:
+        """Return the files of the hours whose rows were committed and not published, by this run or a killed one."""
         accounts = (said["hours"] for _, said in self._unpublished)
-        return sorted({place for hours in accounts for place, counts in hours.items() if counts["written"]})
+        places = sorted({place for hours in accounts for place, counts in hours.items() if counts["written"]})
+        files = self.hours() if places else {}
+        return {place: files[place] for place in places}
 
     def finish(self, status: str, exit_code: int, published_objects: int, seconds: float) -> None:
         """Add the row of this run to `runs`, and those of killed runs, whose hours are published now too."""

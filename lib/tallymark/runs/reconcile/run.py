@@ -40,6 +40,7 @@ from tallymark.runs.reconcile.distributed import Poll, ShowProgress, Stages, par
 from tallymark.runs.reconcile.ledger import Ledger, counts_of
 from tallymark.runs.reconcile.shipping import ObjectPair, Settings, ship
 from tallymark.runs.reconcile.summary import assert_equations
+from tallymark.runs.run_id import new_run_id
 
 _LONELY_BYTES = 16 << 20
 """Lonely objects of more bytes than this meet as digests first: below, one pass less is faster."""
@@ -123,7 +124,7 @@ def _begin(config: ReconcileConfig) -> Run:
                 f"out {out} lies inside the {name} {place}: its files would be compared; name another place"
             )
     now = datetime.now(timezone.utc)
-    run_id = config.run_id or f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+    run_id = config.run_id or new_run_id(now)
     settings = json.loads(config.model_dump_json())
     return Run(run_id, config.run_id is not None, now, source, backup, out, settings, uuid.uuid4().hex[:6])
 
