@@ -5,7 +5,8 @@
     ├── IncompleteError            3  something could not be read or written
     │   ├── ObjectError               one object: becomes an ERROR row, the others go on
     │   └── AccountingError           an equation does not hold: a defect of ours, never reported as a match
-    └── LockedError                4  another run holds the lock
+    ├── LockedError                4  another run holds the lock
+    └── RefusedError               1  what was written fails its rules; the former publication stays
 
 Anything else that reaches the top is a defect and keeps its traceback. Imports nothing of the package.
 """
@@ -61,3 +62,17 @@ class LockedError(TallymarkError):
     """Another run works on the same output."""
 
     exit_code = EXIT_LOCKED
+
+
+class RefusedError(TallymarkError):
+    """The rows that this run has written fail their rules: they are not published.
+
+    ``incomplete``: something could not be read either, which outranks it.
+    """
+
+    exit_code = EXIT_DIFFERENT
+
+    def __init__(self, message: str, *, incomplete: bool = False) -> None:
+        super().__init__(message)
+        if incomplete:
+            self.exit_code = EXIT_INCOMPLETE

@@ -10,7 +10,20 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from tallymark.config.fields import Count, Counts, LogLevel, Names, Percentage, RunId, Structure, Text, split_list
+from tallymark.config.fields import (
+    QUALITY_HELP,
+    RULES_HELP,
+    Count,
+    Counts,
+    LogLevel,
+    Names,
+    Percentage,
+    Quality,
+    RunId,
+    Structure,
+    Text,
+    split_list,
+)
 from tallymark.config.postgres import PostgresConfig
 
 Provider = Literal["local", "gcp", "aws", "azure"]
@@ -123,6 +136,8 @@ class BulkloadConfig(PostgresConfig):
         default=None, description="round_trip_ms and megabits of a slower network to emulate"
     )
     max_rejected: Percentage = Field(default=Decimal(0), description="highest share of rejected records that passes")
+    quality: Quality = Field(default="off", description=QUALITY_HELP)
+    rules: Text | None = Field(default=None, description=RULES_HELP)
     run_id: RunId | None = Field(default=None, description="name of the run; a load of the same name goes on")
     log_level: LogLevel = Field(default="INFO", description="how much is logged")
 

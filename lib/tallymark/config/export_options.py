@@ -39,6 +39,8 @@ class ExportOptions:
     resume: bool = False
     overwrite: bool = False
     verify: bool = False
+    quality: str = "off"
+    rules: str | None = None
     max_retries: int = 3
     refresh_every: int = 50
     statement_timeout: int = 50

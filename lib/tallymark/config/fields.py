@@ -80,6 +80,10 @@ def _structure(value: object) -> object:
         raise ValueError("on the command line it is written as JSON") from None
 
 
+def _off(value: object) -> object:
+    return "off" if value is False else value  # YAML reads off as false
+
+
 _split = BeforeValidator(lambda value: split_list(value) if isinstance(value, str) else value)
 _upper = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
 
@@ -96,3 +100,7 @@ ChunkSize = Annotated[int, BeforeValidator(_number), Field(ge=1, le=1_000_000)]
 # It becomes part of paths, so no dot in front: .. leaves the folder, .x is hidden.
 RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$")]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], _upper]
+# What a job does about the rules of its tables before it publishes.
+Quality = Annotated[Literal["gate", "report", "off"], BeforeValidator(_off)]
+QUALITY_HELP = "before publishing, judge the written rows by --rules: gate withholds what fails, report only tells"
+RULES_HELP = "rule file, or folder of rule files, such as conf/rules"

@@ -11,7 +11,18 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from tallymark.config.fields import Count, LogLevel, Names, Percentage, RunId, Structure, Text
+from tallymark.config.fields import (
+    QUALITY_HELP,
+    RULES_HELP,
+    Count,
+    LogLevel,
+    Names,
+    Percentage,
+    Quality,
+    RunId,
+    Structure,
+    Text,
+)
 from tallymark.config.loading import JobConfig
 
 _ISO_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?Z")
@@ -35,7 +46,7 @@ class IngestConfig(JobConfig):
         "api": "where the records come from (one of --api, --input, --replay)",
         "out": "where they go",
         "keys_from": "what a record is",
-        "run_id": "the run",
+        "quality": "the run",
     }
 
     api: Text | None = Field(default=None, description="URL of the log API; {from} and {to} stand for the window")
@@ -77,6 +88,8 @@ class IngestConfig(JobConfig):
         default=Decimal(5), description="percent of records that may be bad; with more nothing is written"
     )
 
+    quality: Quality = Field(default="off", description=QUALITY_HELP)
+    rules: Text | None = Field(default=None, description=RULES_HELP)
     run_id: RunId | None = Field(default=None, description="name of the run, 1 to 64 of A-Z a-z 0-9 _ - . (not first)")
     every: Text | None = Field(default=None, description="run again and again: 30s, 5m, 1h, or five cron fields")
     lock_seconds: Annotated[int, Field(ge=5, le=86_400)] = Field(

@@ -53,7 +53,7 @@ def merge(
     yaml_path: str | None, overrides: Mapping[str, object], read_text: Callable[[str], str] = read_local_text
 ) -> dict[str, object]:
     """Lay the overrides over the YAML file, without judging the values."""
-    return {**(_read_yaml(yaml_path, read_text) if yaml_path is not None else {}), **overrides}
+    return {**(read_yaml("--conf", yaml_path, read_text) if yaml_path is not None else {}), **overrides}
 
 
 def option(name: str) -> str:
@@ -109,14 +109,17 @@ class _YamlLoader(yaml.SafeLoader):
 _YamlLoader.add_constructor("tag:yaml.org,2002:float", _YamlLoader.construct_decimal)
 
 
-def _read_yaml(path: str, read_text: Callable[[str], str]) -> dict[str, object]:
+def read_yaml(given_by: str, path: str, read_text: Callable[[str], str]) -> dict[str, object]:
+    """Read a YAML file of keys with values, decimals kept exact; ConfigError names the option that gave it."""
     try:
         content = yaml.load(read_text(path), Loader=_YamlLoader)  # noqa: S506 - derived from SafeLoader
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"--conf {path}: cannot be read: {reason}. Check the path and its permissions.") from error
+        raise ConfigError(
+            f"{given_by} {path}: cannot be read: {reason}. Check the path and its permissions."
+        ) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"--conf {path}: is not valid YAML: {error}. Correct that line.") from error
+        raise ConfigError(f"{given_by} {path}: is not valid YAML: {error}. Correct that line.") from error
     if content is not None and not (isinstance(content, dict) and all(isinstance(key, str) for key in content)):
-        raise ConfigError(f"--conf {path}: holds no keys with values. Write one 'key: value' per line.")
+        raise ConfigError(f"{given_by} {path}: holds no keys with values. Write one 'key: value' per line.")
     return content or {}

@@ -9,7 +9,18 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from tallymark.config.fields import ChunkSize, JsonPaths, LogLevel, Names, Percentage, RunId, Text
+from tallymark.config.fields import (
+    QUALITY_HELP,
+    RULES_HELP,
+    ChunkSize,
+    JsonPaths,
+    LogLevel,
+    Names,
+    Percentage,
+    Quality,
+    RunId,
+    Text,
+)
 from tallymark.config.loading import JobConfig
 
 
@@ -43,6 +54,8 @@ class ReconcileConfig(JobConfig):
     proof: Literal["fast", "full"] = Field(default="fast", description="cheapest sound proof, or read every record")
     ledger: bool = Field(default=True, description="do not read again what an earlier run compared, unchanged")
     fail_on_empty: bool = Field(default=False, description="count a source without any record as a difference")
+    quality: Quality = Field(default="off", description=QUALITY_HELP)
+    rules: Text | None = Field(default=None, description=RULES_HELP)
     chunk_size: ChunkSize = Field(default=20_000, description="records held per side while comparing, 1 to 1000000")
     run_id: RunId | None = Field(default=None, description="name of the run, 1 to 64 of A-Z a-z 0-9 _ - . (not first)")
     log_level: LogLevel = Field(default="INFO", description="how much is logged")

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
+from pyspark.sql import SparkSession
 
 from tallymark.bulkload.statistics import Measured
 from tallymark.bulkload.tables import BATCHES, CELLS
@@ -19,6 +20,10 @@ from tallymark.io.objects import ObjectStore
 from tallymark.runs.bulkload.outputs import RESULTS, STATS, cell_json, write_json, write_stats
 from tallymark.runs.bulkload.places import Place
 from tallymark.runs.bulkload.sending import Connection
+from tallymark.runs.quality.gate import Gate, Written
+
+JUDGED = ("bulkload_batches", "bulkload_cells")
+"""The tables that rules can be about."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Run:
     out: Path
     place: Place
     store: ObjectStore
+    gate: Gate
 
     @property
     def batches_table(self) -> str:
@@ -61,6 +67,12 @@ class Run:
             "instance_type": place.instance_type,
             "measurement": place.measurement,
         }
+
+    def pass_gate(self, spark: SparkSession, *, incomplete: bool) -> None:
+        """Lets the rules judge the rows of the run, before its files are written; raises RefusedError."""
+        where = f"{delta.RUN_COLUMN} = '{self.run_id}'"
+        written = {name: Written(delta.table_uri(str(self.out), name), where) for name in JUDGED}
+        self.gate.check(spark, self.run_id, self.run_time, written, incomplete=incomplete)
 
     def provider_fields(self) -> dict[str, Any]:
         place = self.place

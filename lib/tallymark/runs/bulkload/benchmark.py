@@ -66,7 +66,7 @@ def benchmark(
     for each in staged.values():
         each.forget()
     errors = [f"{path}: no pattern of tables meets it; add one, or exclude it" for path in unmatched]
-    return _finish(run, rows, staged, errors, len(sources) + len(unmatched))
+    return _finish(spark, run, rows, staged, errors, len(sources) + len(unmatched))
 
 
 def _facts(connection: Connection) -> dict[str, str]:
@@ -111,7 +111,12 @@ class _State:
 
 
 def _finish(
-    run: Run, rows: list[dict[str, Any]], staged: Mapping[Any, Staged], errors: list[str], files: int
+    spark: SparkSession,
+    run: Run,
+    rows: list[dict[str, Any]],
+    staged: Mapping[Any, Staged],
+    errors: list[str],
+    files: int,
 ) -> BenchmarkResult:
     cells = summarise(rows)
     best = next(iter(ranked(cells)), None)
@@ -140,6 +145,7 @@ def _finish(
     records = Counts(read, loaded, duplicates, sum(rejected.values()))
     more = {"kind": "benchmark", "records": asdict(records), "rejected_by_reason": rejected, "errors": errors}
     code = EXIT_INCOMPLETE if failed or errors else EXIT_MATCH
+    run.pass_gate(spark, incomplete=code == EXIT_INCOMPLETE)
     run.write_stats()
     run.write_results(chosen, cells, more | {"exit_code": code})
     place = run.place

@@ -88,6 +88,7 @@ def load(
         "top_waits": list(seen.waits.most_common(5)),
     }
     run.add_cell(row)
+    run.pass_gate(spark, incomplete=result.exit_code == EXIT_INCOMPLETE)
     run.write_stats()
     known = dict.fromkeys(("sqlstate", "p50_seconds", "p95_seconds", "p99_seconds", "wal_bytes_per_row"))
     run.write_results(_chosen(result, cell, len(sources) + len(unmatched)), summarise([known | row]), _more(result))

@@ -19,11 +19,12 @@ from tallymark.config.loading import load as load_config
 from tallymark.errors import ConfigError
 from tallymark.io.lock import hold_lock
 from tallymark.io.objects import ObjectStore
-from tallymark.runs.bulkload.begun import Run, free_port
+from tallymark.runs.bulkload.begun import JUDGED, Run, free_port
 from tallymark.runs.bulkload.benchmark import benchmark
 from tallymark.runs.bulkload.load import Poll, ShowProgress, load, one_cell
 from tallymark.runs.bulkload.places import open_place
 from tallymark.runs.bulkload.replay import replay
+from tallymark.runs.quality.gate import open_gate
 from tallymark.runs.run_id import new_run_id
 
 
@@ -46,6 +47,7 @@ def bulkload(
     Raises:
         ConfigError: an option, the server or a table does not fit; nothing was loaded.
         LockedError: another run works on the same output folder.
+        RefusedError: the rows about this run fail their rules; its files of results are not written.
         IncompleteError: the server or a place for results was lost.
     """
     config = config if config is not None else load_config(BulkloadConfig, None, options)
@@ -58,8 +60,9 @@ def bulkload(
     now = datetime.now(timezone.utc)
     run_id = config.run_id or new_run_id(now)
     store, out = ObjectStore.from_environment(os.environ), Path(config.output_dir).resolve()
+    gate = open_gate(config.quality, config.rules, store, str(out), JUDGED)
     with hold_lock(store, str(out), run_id), open_place(config, os.environ, free_port()) as place:
-        run = Run(run_id, now, out, place, store)
+        run = Run(run_id, now, out, place, store, gate)
         with place.server.connect("tallymark-driver") as connection:
             if config.replay:
                 return replay(spark, config, run, connection)

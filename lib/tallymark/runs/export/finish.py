@@ -6,7 +6,7 @@ Called by `tallymark.runs.export.run`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -22,9 +22,18 @@ from tallymark.runs.export.reading import Reading
 
 
 def finish(
-    place: Place, options: ExportOptions, reading: Reading, state: State, changes: Sequence[Change], seconds: float
+    place: Place,
+    options: ExportOptions,
+    reading: Reading,
+    state: State,
+    changes: Sequence[Change],
+    seconds: float,
+    judge: Callable[[Mapping[str, Any]], None],
 ) -> dict[str, Any]:
     """Proves and publishes the result; returns the manifest.
+
+    Args:
+        judge: is shown the manifest before it is written, and raises RefusedError where it must not be.
 
     Raises:
         AccountingError: the files do not hold the rows of the snapshot.
@@ -45,6 +54,7 @@ def finish(
         verified=options.verify,
         peak_memory=peak_bytes(),
     )
+    judge(made)
     place.target.write(place.manifest_name, as_json(made))
     _clean(place, made)
     return made

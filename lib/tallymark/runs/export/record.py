@@ -36,6 +36,18 @@ def record(options: ExportOptions, manifest: Mapping[str, Any]) -> None:
 
 
 def _write_tables(store: ObjectStore, out: str, manifest: Mapping[str, Any], place: str) -> None:
+    write_chunks(store, out, manifest)
+    _write(store, out, manifest["run_id"], "export_runs", RUNS, [run_row(manifest, place)])
+
+
+def write_chunks(store: ObjectStore, out: str, manifest: Mapping[str, Any]) -> None:
+    """Writes the rows of `export_chunks`, which count only where the run has a row in `export_runs`."""
+    _write(store, out, manifest["run_id"], "export_chunks", CHUNKS, chunk_rows(manifest))
+
+
+def _write(
+    store: ObjectStore, out: str, run_id: str, name: str, columns: Mapping[str, str], rows: list[dict[str, Any]]
+) -> None:
     import pyarrow as pa
 
     from tallymark.io import delta
@@ -47,9 +59,5 @@ def _write_tables(store: ObjectStore, out: str, manifest: Mapping[str, Any], pla
         "boolean": pa.bool_(),
         "array<string>": pa.list_(pa.string()),
     }
-    for name, columns, rows in (
-        ("export_chunks", CHUNKS, chunk_rows(manifest)),
-        ("export_runs", RUNS, [run_row(manifest, place)]),
-    ):
-        schema = pa.schema([(column, kinds[kind]) for column, kind in columns.items()])
-        delta.replace_run(store, delta.table_uri(out, name), manifest["run_id"], pa.Table.from_pylist(rows, schema))
+    schema = pa.schema([(column, kinds[kind]) for column, kind in columns.items()])
+    delta.replace_run(store, delta.table_uri(out, name), run_id, pa.Table.from_pylist(rows, schema))

@@ -25,6 +25,7 @@ from tallymark.io.postgres import Server
 from tallymark.io.snapshot_keeper import Keeper, Snapshot, SnapshotLostError, release
 from tallymark.retry import RetryPolicy
 from tallymark.runs.export.finish import finish, finish_again
+from tallymark.runs.export.judging import open_judge
 from tallymark.runs.export.live import Live
 from tallymark.runs.export.place import Place, unfinished
 from tallymark.runs.export.reading import Reading, open_reading
@@ -65,6 +66,7 @@ def export(
     Raises:
         ConfigError: an option, the table or the place is wrong; nothing was written.
         LockedError: another process of this machine exports to the same place.
+        RefusedError: the chunks fail their rules; there is no manifest, and --resume judges them again.
         IncompleteError: something could not be read or written; the checkpoint holds what was.
     """
     if options.merge and options.format not in {"csv", "jsonl"}:
@@ -81,6 +83,7 @@ class _Export:
         self._server = Server(
             **{name: getattr(options, name) for name in Server.__dataclass_fields__}  # the options bear their names
         )
+        self._judge = open_judge(options, store)
         self._place = Place.of(store, options)
         self._keeper: Keeper | None = None
         self._reading: Reading | None = None
@@ -113,6 +116,7 @@ class _Export:
                     self._counted(state),
                     engine.changes,
                     time.monotonic() - self._begun,
+                    self._judge,
                 )
         except BaseException:  # Ctrl-C too: the snapshot is kept for --resume or let go
             self._leave()

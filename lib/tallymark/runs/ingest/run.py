@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping, Sequence
 
 from pyspark.sql import SparkSession
 
 from tallymark.config.ingest import IngestConfig
 from tallymark.config.loading import load
-from tallymark.errors import EXIT_DIFFERENT, EXIT_INCOMPLETE, EXIT_MATCH
+from tallymark.errors import EXIT_DIFFERENT, EXIT_INCOMPLETE, EXIT_MATCH, RefusedError
 from tallymark.ingest.tables import COMPLETE, INCOMPLETE, REFUSED
+from tallymark.io.delta_commit import DataFile
 from tallymark.io.lock import HeldLock, hold_lock
 from tallymark.runs.ingest.begun import Run, begin
 from tallymark.runs.ingest.description import check_dictionary, describe
@@ -23,6 +25,9 @@ from tallymark.runs.ingest.distributed import Stages
 from tallymark.runs.ingest.inbox import Inbox
 from tallymark.runs.ingest.result import IngestResult
 from tallymark.runs.ingest.tables import Tables
+from tallymark.runs.quality.gate import Gate, Written, open_gate
+
+_JUDGED = "ingest_logs"
 
 
 def ingest(spark: SparkSession, config: IngestConfig | None = None, **options: object) -> IngestResult:
@@ -34,15 +39,17 @@ def ingest(spark: SparkSession, config: IngestConfig | None = None, **options: o
     Raises:
         ConfigError: an option, a key or a named place is wrong; nothing was written.
         LockedError: another run works on the output; nothing was written.
+        RefusedError: the rows fail their rules: they are committed, and not published before they pass.
         IncompleteError: the API or a store could not be used. What was committed is published by the next run.
     """
     config = config if config is not None else load(IngestConfig, None, options)
     run = begin(config, os.environ)
+    gate = open_gate(config.quality, config.rules, run.store, run.out, (_JUDGED,))
     with hold_lock(run.store, run.out, run.run_id, config.lock_seconds) as lock:
-        return _ingest(spark, run, lock)
+        return _ingest(spark, run, lock, gate)
 
 
-def _ingest(spark: SparkSession, run: Run, lock: HeldLock) -> IngestResult:
+def _ingest(spark: SparkSession, run: Run, lock: HeldLock, gate: Gate) -> IngestResult:
     clock = time.monotonic()
     check_dictionary(run)
     tables = Tables(run)
@@ -58,9 +65,26 @@ def _ingest(spark: SparkSession, run: Run, lock: HeldLock) -> IngestResult:
         tables.refuse(account, inbox.window, time.monotonic() - clock)
         return IngestResult(run.run_id, run.source, REFUSED, account, tables.watermark, 0, EXIT_DIFFERENT)
     tables.commit(merged.files, merged.rejected, account, inbox.window, inbox.watermark)
-    objects_published = stages.publish(tables.unpublished(), lock.fence)
+    hours = tables.unpublished()
+    try:
+        _pass_gate(spark, gate, run, hours, incomplete=bool(account.errors))
+    except RefusedError:
+        inbox.clear()  # the records of these pages are committed, only the hours wait
+        raise
+    objects_published = stages.publish(hours, lock.fence)
     describe(run)
     status, exit_code = (INCOMPLETE, EXIT_INCOMPLETE) if account.errors else (COMPLETE, EXIT_MATCH)
     tables.finish(status, exit_code, objects_published, time.monotonic() - clock)
     inbox.clear()
     return IngestResult(run.run_id, run.source, status, account, inbox.watermark, objects_published, exit_code)
+
+
+def _pass_gate(
+    spark: SparkSession, gate: Gate, run: Run, hours: Mapping[str, Sequence[DataFile]], *, incomplete: bool
+) -> None:
+    """Judges the hours that are about to be published, whole; refused ones wait for the next run, as after a kill."""
+    if not hours:
+        return
+    parts = [files[0].partition for files in hours.values()]
+    where = " OR ".join(f"(dt = '{part['dt']}' AND hour = '{part['hour']}')" for part in parts)
+    gate.check(spark, run.run_id, run.started, {_JUDGED: Written(run.table("logs"), where)}, incomplete=incomplete)

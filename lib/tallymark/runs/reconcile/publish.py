@@ -31,11 +31,18 @@ from tallymark.runs.reconcile.summary import Rows, summarise
 
 _COMPLETE = "COMPLETE"
 _INCOMPLETE = "INCOMPLETE"
+_REFUSED = "REFUSED"
 
 
 def mark_begun(store: ObjectStore, run: Run) -> None:
     """Makes the run visible as INCOMPLETE before it does anything."""
     delta.replace_run(store, run.table("runs"), run.run_id, _run_row(run, _INCOMPLETE))
+
+
+def mark_refused(store: ObjectStore, run: Run, reason: str) -> None:
+    """Says in `runs` that the rules refused the rows of this run; there is no verdict, so they do not count."""
+    row = _run_row(run, _REFUSED).to_pylist()[0] | {"warnings": reason.splitlines()}
+    delta.replace_run(store, run.table("runs"), run.run_id, pa.Table.from_pylist([row], arrow_schema(RUNS)))
 
 
 def publish(

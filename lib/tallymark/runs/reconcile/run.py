@@ -15,11 +15,12 @@ from datetime import datetime, timezone
 from operator import attrgetter
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 
 from tallymark.config.loading import load
 from tallymark.config.reconcile import ReconcileConfig
-from tallymark.errors import ConfigError
+from tallymark.errors import ConfigError, RefusedError
 from tallymark.io import delta
 from tallymark.io.lock import hold_lock
 from tallymark.io.objects import ObjectStore, is_within, normalise_uri
@@ -34,6 +35,7 @@ from tallymark.reconcile.stages import arrow_schema
 from tallymark.reconcile.tables import FILES, MISMATCHES
 from tallymark.records.json_tree import step_text
 from tallymark.runs.packing import pack
+from tallymark.runs.quality.gate import Gate, Written, open_gate
 from tallymark.runs.reconcile import publish
 from tallymark.runs.reconcile.begun import Run
 from tallymark.runs.reconcile.distributed import Poll, ShowProgress, Stages, partitions
@@ -42,6 +44,8 @@ from tallymark.runs.reconcile.shipping import ObjectPair, Settings, ship
 from tallymark.runs.reconcile.summary import assert_equations
 from tallymark.runs.run_id import new_run_id
 
+_JUDGED = {"reconcile_files": "files", "reconcile_mismatches": "mismatches"}
+"""The tables that rules can be about -> their names in the output."""
 _LONELY_BYTES = 16 << 20
 """Lonely objects of more bytes than this meet as digests first: below, one pass less is faster."""
 _BYTES_A_PART = 16 << 20
@@ -89,12 +93,14 @@ def reconcile(
     Raises:
         ConfigError: an option or a named place is wrong; nothing was read.
         LockedError: another run works on the same output; nothing was written.
+        RefusedError: the rows fail their rules; the tables have them, the reports are those of before.
         IncompleteError: a prefix could not be listed or a result could not be written.
     """
     config = config if config is not None else load(ReconcileConfig, None, options)
     clock = time.monotonic()
     run = _begin(config)
     store = ObjectStore.from_environment(os.environ)
+    gate = open_gate(config.quality, config.rules, store, run.out, _JUDGED)
     pairs, warnings = _list_pairs(store, config, run)
     with hold_lock(store, run.out, run.run_id) as lock:
         publish.mark_begun(store, run)
@@ -105,6 +111,7 @@ def reconcile(
         files, fingerprint = ledger.repeat(spark, pairs) or _compare(spark, ledger, pairs, show_progress)
         lock.check()
         delta.replace_run(store, run.table("files"), run.run_id, files)
+        _pass_gate(spark, gate, run, files)
         summary, reports = publish.publish(store, run, config, files, warnings, fingerprint, time.monotonic() - clock)
     return ReconcileResult(
         summary,
@@ -112,6 +119,18 @@ def reconcile(
         delta.read_run(spark, run.table("mismatches"), run.run_id),
         reports,
     )
+
+
+def _pass_gate(spark: SparkSession, gate: Gate, run: Run, files: pa.Table) -> None:
+    """Judges what the run has written; a refused run has no verdict in `runs`, so its rows do not count."""
+    where = f"{delta.RUN_COLUMN} = '{run.run_id}'"
+    written = {name: Written(run.table(table), where) for name, table in _JUDGED.items()}
+    unread = pc.any(pc.is_valid(files["error"])).as_py()
+    try:
+        gate.check(spark, run.run_id, run.run_time, written, incomplete=bool(unread))
+    except RefusedError as refused:
+        publish.mark_refused(gate.store, run, str(refused))
+        raise
 
 
 def _begin(config: ReconcileConfig) -> Run:

@@ -1,0 +1,152 @@
+"""The same rules as a Great Expectations suite: their engine counts again, independently, and writes its Data Docs.
+
+Great Expectations is imported here, when a suite runs, and nowhere else: that takes seconds. It runs in memory
+(ephemeral context) and tells nobody. Values that fail a rule stand in the pages of rules that fail and touch no
+private column; nothing else of a row ever leaves. Called by `tallymark.runs.quality`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame
+
+from tallymark.errors import AccountingError, IncompleteError
+from tallymark.quality.rules import Rule, RuleFile
+from tallymark.quality.verdict import RuleVerdict, TableVerdict
+
+SAMPLES = 20
+"""Values of a rule that a page shows at most."""
+_COUNTS_ONLY = {"result_format": "BASIC", "partial_unexpected_count": 0, "exclude_unexpected_values": True}
+"""A limit of 0 costs no Spark job and brings no value to the driver."""
+_WITH_SAMPLES = {"result_format": "BASIC", "partial_unexpected_count": SAMPLES}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A table at the version that was judged, and what the split found in it."""
+
+    rules: RuleFile
+    frame: DataFrame
+    verdict: TableVerdict
+
+
+def write_pages(judged: Sequence[Judged], run_id: str, run_time: datetime, folder: Path) -> None:
+    """Runs the suites of a run and writes their Data Docs, one site, into a local folder.
+
+    Raises:
+        AccountingError: Great Expectations counts otherwise than the split; no page was written.
+        IncompleteError: it could not judge a rule.
+    """
+    with _in_silence():
+        context = _context(folder)
+        for one in judged:
+            _run_suite(context, one, run_id, run_time)
+        context.build_data_docs()
+
+
+@contextmanager
+def _in_silence() -> Iterator[None]:
+    """No telemetry, and no log lines: what fails is in the results, and messages of Spark quote values."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when it is imported
+    logger = logging.getLogger("great_expectations")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _context(folder: Path) -> Any:
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    context.delete_data_docs_site("local_site")  # in a temporary folder of its own
+    store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)}
+    index = {"class_name": "DefaultSiteIndexBuilder"}
+    site = {"class_name": "SiteBuilder", "store_backend": store, "site_index_builder": index}
+    context.add_data_docs_site("quality", site)
+    return context
+
+
+def _run_suite(context: Any, judged: Judged, run_id: str, run_time: datetime) -> None:
+    from great_expectations.core import RunIdentifier
+    from great_expectations.data_context.types.resource_identifiers import (
+        ExpectationSuiteIdentifier,
+        ValidationResultIdentifier,
+    )
+
+    rules = judged.rules
+    batch = _batch(context, judged)
+    found = batch.validate(context.suites.add(_suite(rules.table, rules.rules)), result_format=_COUNTS_ONLY)
+    results = {result.expectation_config.meta["rule"]: result for result in found.results}
+    _require_equal(judged.verdict, results)
+    shown = [
+        rule for rule, said in zip(rules.rules, judged.verdict.rules) if said.failed and rules.may_show_values(rule)
+    ]
+    if shown:
+        samples = batch.validate(_suite(f"{rules.table} samples", shown), result_format=_WITH_SAMPLES)
+        results |= {result.expectation_config.meta["rule"]: result for result in samples.results}
+    found.results = list(results.values())
+    identifier = RunIdentifier(run_name=run_id, run_time=run_time)
+    found.meta |= {"run_id": identifier, "validation_time": run_time, "version": judged.verdict.version}
+    context.validation_results_store.store_validation_results(
+        found, ValidationResultIdentifier(ExpectationSuiteIdentifier(rules.table), identifier, batch.id)
+    )
+
+
+def _batch(context: Any, judged: Judged) -> Any:
+    """Returns the rows as a batch. Not persisted: a count reads the columns that it needs, a cache would hold all."""
+    source = context.data_sources.add_spark(name=judged.rules.table, persist=False)
+    # Conditions in SQL find their view only in the session of the rows, which need not be the first of the process.
+    source._spark = judged.frame.sparkSession
+    asset = source.add_dataframe_asset(name=f"version {judged.verdict.version}")
+    return asset.add_batch_definition_whole_dataframe("rows").get_batch({"dataframe": judged.frame})
+
+
+def _suite(name: str, rules: Sequence[Rule]) -> Any:
+    import great_expectations as gx
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    wanted = [
+        ExpectationConfiguration(type=rule.type, kwargs=dict(rule.kwargs), meta={"rule": rule.name}) for rule in rules
+    ]
+    return gx.ExpectationSuite(name=name, expectations=wanted)
+
+
+def _require_equal(verdict: TableVerdict, results: Mapping[str, Any]) -> None:
+    for said in verdict.rules:
+        result = results[said.rule]
+        if any(info.get("raised_exception") for info in _exceptions(result)):
+            raise IncompleteError(
+                f"Great Expectations could not judge the rule {said.rule} of {verdict.table} ({said.type}); "
+                "its message may quote records and is not repeated: try the rule on a small table"
+            )
+        failed, passed = _failed(said, result.result), bool(result.success)
+        if failed != said.failed or passed != said.passed:
+            raise AccountingError(
+                f"{verdict.table}: rule {said.rule} fails for {said.failed} rows (passed: {said.passed}) by the split "
+                f"and for {failed} (passed: {passed}) by Great Expectations: a defect, nothing is reported"
+            )
+
+
+def _exceptions(result: Any) -> list[Mapping[str, Any]]:
+    """Returns what was raised: by one metric it stands alone, by several under their names."""
+    info = result.exception_info or {}
+    return [info] if "raised_exception" in info else list(info.values())
+
+
+def _failed(said: RuleVerdict, result: Mapping[str, Any]) -> int:
+    if "unexpected_count" in result:
+        return result["unexpected_count"] or 0  # None of an empty table
+    return int(result["observed_value"]) if said.type == "unexpected_rows_expectation" else 0

@@ -1,0 +1,49 @@
+"""The gate of `export`: the rows of its chunks are written and judged before the manifest makes the export one.
+
+An export needs no Spark and stays small; the rules need both. So they run in a process of their own, which ends.
+Called by `tallymark.runs.export.run`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from tallymark.config.export_options import ExportOptions
+from tallymark.errors import ConfigError
+from tallymark.io.objects import ObjectStore, join, normalise_uri
+from tallymark.runs.apart import apart
+from tallymark.runs.export.record import write_chunks
+from tallymark.runs.quality.gate import OFF, Gate, Written, open_gate
+
+JUDGED = "export_chunks"
+
+
+def open_judge(options: ExportOptions, store: ObjectStore) -> Callable[[Mapping[str, Any]], None]:
+    """Returns what judges a manifest; it raises RefusedError.
+
+    Raises:
+        ConfigError: the options do not fit, or a rule is wrong.
+    """
+    if options.quality == OFF:
+        return lambda _made: None
+    if options.out is None:
+        raise ConfigError(f"--quality {options.quality} needs --out: the rows of the chunks and the report go there")
+    out = normalise_uri(options.out)
+    gate = apart(lambda: open_gate(options.quality, options.rules, store, out, (JUDGED,)))
+    return lambda made: apart(lambda: _judge(gate, made))
+
+
+def _judge(gate: Gate, made: Mapping[str, Any]) -> None:
+    from tallymark.io.session import spark_session
+
+    write_chunks(gate.store, gate.out, made)
+    spark = spark_session("tallymark export: quality")
+    try:
+        run_id = made["run_id"]
+        began = datetime.fromtimestamp(made["started"], timezone.utc)
+        written = Written(join(gate.out, f"delta/{JUDGED}"), f"run_id = '{run_id}'")
+        gate.check(spark, run_id, began, {JUDGED: written})
+    finally:
+        spark.stop()

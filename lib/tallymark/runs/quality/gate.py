@@ -1,0 +1,109 @@
+"""The gate: a job lets the rules judge the rows that it has written, before it publishes them.
+
+`open_gate` comes first in a run, so that a wrong rule ends it before anything is read; `Gate.check` comes after the
+last commit. Off, it imports and costs nothing. One gate for the four jobs; what publishing means is theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tallymark.errors import ConfigError, RefusedError
+from tallymark.io.objects import ObjectStore, join
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from tallymark.quality.rules import RuleFile
+    from tallymark.quality.suite import Judged
+    from tallymark.runs.quality.judging import Place
+
+GATE, REPORT, OFF = "gate", "report", "off"
+FIRST_COMMIT = "_delta_log/00000000000000000000.json"
+
+
+@dataclass(frozen=True)
+class Written:
+    """Rows of this run in a Delta table; ``where``: a condition in SQL."""
+
+    uri: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a run asks of its tables; ``rules``: by table, empty where nothing is asked."""
+
+    mode: str
+    store: ObjectStore
+    out: str
+    rules: Mapping[str, RuleFile]
+
+    def check(
+        self,
+        spark: SparkSession,
+        run_id: str,
+        run_time: datetime,
+        tables: Mapping[str, Written],
+        *,
+        incomplete: bool = False,
+    ) -> None:
+        """Judges the newest versions of the tables, which nobody but this run has written.
+
+        Args:
+            incomplete: the run could not read everything, so it ends with 3 in any case.
+
+        Raises:
+            RefusedError: a rule fails, and the mode is gate. The report is kept.
+            ConfigError: a rule does not fit its table.
+            AccountingError, IncompleteError: the rows could not be judged.
+        """
+        if self.mode == OFF:
+            return
+        from tallymark.runs.quality.judging import Place, as_rules_mean_it, keep
+
+        place = Place(self.store, self.out, run_id, run_time)
+        with as_rules_mean_it(spark):
+            judged = [self._judge(spark, place, table, tables[table]) for table in sorted(self.rules)]
+            keep(place, judged, {"mode": self.mode})
+        failed = [line for one in judged if not one.verdict.passed for line in one.verdict.lines()]
+        if failed and self.mode == GATE:
+            told = ["the rows that were written fail their rules; nothing is published", *failed, f"see {place.index}"]
+            raise RefusedError("\n".join(told), incomplete=incomplete)
+
+    def _judge(self, spark: SparkSession, place: Place, table: str, written: Written) -> Judged:
+        from tallymark.io.delta_rs import attempt, open_table
+        from tallymark.quality.split import count, judge, quarantined
+        from tallymark.quality.suite import Judged
+        from tallymark.runs.quality.judging import read_version, without_content, write_rows
+
+        rules = self.rules[table]
+        version = attempt(written.uri, lambda: open_table(self.store, written.uri)).version()
+        frame = read_version(spark, written.uri, version, written.where)
+        rows = judge(frame, rules)
+        verdict = without_content(rules, lambda: count(rows, rules, written.uri, version))
+        apart = join(place.folder, f"quarantined/{table}")
+        if verdict.quarantined or self.store.exists(join(apart, FIRST_COMMIT)):  # of an earlier run of this name
+            write_rows(rules, quarantined(rows), apart, {"run_id": place.run_id})
+        return Judged(rules, frame, verdict)
+
+
+def open_gate(mode: str, rules: str | None, store: ObjectStore, out: str, tables: Collection[str]) -> Gate:
+    """Returns the gate of a run.
+
+    Args:
+        tables: the names of the tables that the job writes, as rule files name them.
+
+    Raises:
+        ConfigError: the mode needs rules, or they are wrong.
+    """
+    if mode == OFF:
+        return Gate(mode, store, out, {})
+    if rules is None:
+        raise ConfigError(f"--quality {mode} needs --rules: a rule file, or a folder of them such as conf/rules")
+    from tallymark.runs.quality.rule_files import rules_of_tables
+
+    return Gate(mode, store, out, rules_of_tables(store, rules, tables))

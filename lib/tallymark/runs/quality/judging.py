@@ -1,0 +1,121 @@
+"""Judges written tables by their rules: the split counts, Great Expectations counts again, pages and verdict are kept.
+
+Everything lies below ``OUT/quality/RUN_ID``: `docs/` are the Data Docs, `verdict.json` comes last, so where it is, the
+rest is whole. Used by the gate of the jobs and by the job `quality`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from tallymark.errors import IncompleteError
+from tallymark.io.objects import ObjectStore, join, spark_uri
+from tallymark.quality.rules import RuleFile
+from tallymark.quality.suite import Judged, write_pages
+from tallymark.quality.verdict import TableVerdict
+
+T = TypeVar("T")
+_ANSI = "spark.sql.ansi.enabled"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run keeps what it found."""
+
+    store: ObjectStore
+    out: str
+    run_id: str
+    run_time: datetime
+
+    @property
+    def folder(self) -> str:
+        return join(self.out, f"quality/{self.run_id}")
+
+    @property
+    def index(self) -> str:
+        return join(self.folder, "docs/index.html")
+
+
+def read_version(spark: SparkSession, uri: str, version: int, where: str | None = None) -> DataFrame:
+    """Returns the rows of a Delta table as that version has them, whatever was written since."""
+    frame = spark.read.format("delta").option("versionAsOf", version).load(spark_uri(uri))
+    return frame.where(where) if where else frame
+
+
+@contextmanager
+def as_rules_mean_it(spark: SparkSession) -> Iterator[None]:
+    """What cannot be cast is null, on Spark 4 as on Spark 3: else it would end the run and be quoted in every log."""
+    former = spark.conf.get(_ANSI)
+    spark.conf.set(_ANSI, "false")
+    try:
+        yield
+    finally:
+        spark.conf.set(_ANSI, former or "false")
+
+
+def without_content(rules: RuleFile, work: Callable[[], T]) -> T:
+    """Returns what the work returns; an error of Spark's is told by its code: its message may quote a record."""
+    try:
+        return work()
+    except (PySparkException, Py4JJavaError) as error:
+        code = error.getErrorClass() if isinstance(error, PySparkException) else None
+        raise IncompleteError(
+            f"the rules of {rules.place} could not be applied to {rules.table}: Spark stopped with "
+            f"{code or type(error).__name__}; check that the table can be read and that each rule fits its values"
+        ) from None
+
+
+def write_rows(rules: RuleFile, rows: DataFrame, folder: str, said: Mapping[str, object]) -> None:
+    """Replaces a Delta table by the rows, in one commit that says where they come from.
+
+    Raises:
+        IncompleteError: Spark could not compute or write them.
+    """
+    write = rows.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
+    write = write.option("userMetadata", json.dumps({"job": "quality", **said}, sort_keys=True))
+    without_content(rules, lambda: write.save(spark_uri(folder)))
+
+
+def keep(place: Place, judged: Sequence[Judged], more: Mapping[str, object]) -> None:
+    """Writes the pages and then the verdict.
+
+    Raises:
+        AccountingError: the split and Great Expectations count differently.
+        IncompleteError: something could not be judged or written.
+    """
+    with tempfile.TemporaryDirectory(prefix="tallymark-") as scratch:
+        docs = Path(scratch) / "docs"
+        write_pages(judged, place.run_id, place.run_time, docs)
+        pages = sorted(path for path in docs.rglob("*") if path.is_file())
+        for page in pages:
+            place.store.put_file(page, join(place.folder, f"docs/{page.relative_to(docs).as_posix()}"))
+        file = Path(scratch) / "verdict.json"
+        file.write_text(_json(place, [one.verdict for one in judged], more), encoding="utf-8")
+        place.store.put_file(file, join(place.folder, "verdict.json"))
+    for one in judged:
+        for line in one.verdict.lines():
+            _log.info("quality: %s", line)
+
+
+def _json(place: Place, verdicts: Sequence[TableVerdict], more: Mapping[str, object]) -> str:
+    fields = {
+        "run_id": place.run_id,
+        "run_time": place.run_time.isoformat(timespec="seconds"),
+        "passed": all(verdict.passed for verdict in verdicts),
+        **more,
+        "tables": [verdict.as_dict() for verdict in verdicts],
+    }
+    return json.dumps(fields, ensure_ascii=False, indent=2) + "\n"
