@@ -63,7 +63,11 @@ def test_an_unknown_argument_is_refused_with_the_nearest_one() -> None:
         ("expect_column_values_to_be_between", {"column": "a", "min_value": 2, "max_value": 1}, "greater than"),
         ("expect_column_values_to_be_in_set", {"column": "a", "value_set": [1, "a"]}, "value_set: it must be a list"),
         ("expect_column_values_to_be_in_set", {"column": "a", "value_set": [None]}, "value_set: it must be a list"),
-        ("expect_column_values_to_not_be_null", {"column": "a", "mostly": 90}, "mostly: it must be a number from 0 to 1"),
+        (
+            "expect_column_values_to_not_be_null",
+            {"column": "a", "mostly": 90},
+            "mostly: it must be a number from 0 to 1",
+        ),
         ("expect_column_values_to_not_be_null", {"column": "a", "row_condition": "b > 1"}, "go together"),
         ("expect_compound_columns_to_be_unique", {"column_list": ["a"]}, "at least two columns"),
         ("unexpected_rows_expectation", {"unexpected_rows_query": "SELECT a FROM {batch}"}, "it must read SELECT *"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,27 +57,34 @@ def write_pages(judged: Sequence[Judged], run_id: str, run_time: datetime, folde
 def _in_silence() -> Iterator[None]:
     """No telemetry, and no log lines: what fails is in the results, and messages of Spark quote values."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when it is imported
-    logger = logging.getLogger("great_expectations")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    logger, nowhere = logging.getLogger("great_expectations"), logging.NullHandler()
+    logger.addHandler(nowhere)
+    logger.propagate = False
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of `condition_parser`, until they take it away
+            yield
     finally:
-        logger.setLevel(level)
+        logger.propagate = True
+        logger.removeHandler(nowhere)
 
 
 def _context(folder: Path) -> Any:
     import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
 
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    context.delete_data_docs_site("local_site")  # in a temporary folder of its own
     store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)}
     index = {"class_name": "DefaultSiteIndexBuilder"}
-    site = {"class_name": "SiteBuilder", "store_backend": store, "site_index_builder": index}
-    context.add_data_docs_site("quality", site)
-    return context
+    config = DataContextConfig(
+        store_backend_defaults=InMemoryStoreBackendDefaults(),
+        data_docs_sites={"quality": {"class_name": "SiteBuilder", "store_backend": store, "site_index_builder": index}},
+        progress_bars=ProgressBarsConfig(globally=False),
+    )
+    return gx.get_context(mode="ephemeral", project_config=config)
 
 
 def _run_suite(context: Any, judged: Judged, run_id: str, run_time: datetime) -> None:

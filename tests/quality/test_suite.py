@@ -1,0 +1,66 @@
+"""The pages: values of private columns never stand in them, nor anything remote; two runs in one process are apart."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from tallymark.quality.rules import read_rules
+from tallymark.quality.split import count, judge
+from tallymark.quality.suite import Judged, write_pages
+
+NOW = datetime(2026, 3, 17, 14, tzinfo=timezone.utc)
+MARKER, PUBLIC = "marker-7f3a", "shown-51c2"
+
+
+def text_of(docs: Path) -> str:
+    return "\n".join(path.read_text(encoding="utf-8") for path in docs.rglob("*.html"))
+
+
+def judged(spark: SparkSession, table: str) -> Judged:
+    frame = spark.createDataFrame([(PUBLIC, MARKER), (None, MARKER)], "public string, secret string")
+    kwargs = {"regex": "^[0-9]+$"}
+    pair = {"column_A": "public", "column_B": "secret", "ignore_row_if": "either_value_is_missing"}
+    query = f"SELECT * FROM {{batch}} WHERE secret LIKE 'marker%' AND public = '{PUBLIC[:5]}'"
+    rules = read_rules(
+        "r", {"table": table, "columns": {"secret": {"private": True}}, "expectations": [
+            {"name": "p", "type": "expect_column_values_to_match_regex", "kwargs": {"column": "public", **kwargs}},
+            {"name": "s", "type": "expect_column_values_to_match_regex", "kwargs": {"column": "secret", **kwargs}},
+            {"name": "u", "type": "expect_column_values_to_be_unique", "kwargs": {"column": "secret"}},
+            {"name": "ps", "type": "expect_column_pair_values_to_be_equal", "kwargs": pair},
+            {"name": "q", "type": "unexpected_rows_expectation", "kwargs": {"unexpected_rows_query": query}},
+        ]},
+    )  # fmt: skip
+    return Judged(rules, frame, count(judge(frame, rules), rules, "place", 4))
+
+
+def test_values_of_a_private_column_stand_in_no_page_and_no_log(
+    spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """T13: the verdicts and counts are there, the marker is not; a public column shows what failed."""
+    caplog.set_level("DEBUG")
+    one = judged(spark, "first")
+    write_pages([one, judged(spark, "second")], "run", NOW, tmp_path / "docs")
+    pages = text_of(tmp_path / "docs")
+    logged = "".join(map(str, capfd.readouterr())) + caplog.text
+
+    assert [(rule.rule, rule.failed) for rule in one.verdict.rules] == [
+        ("p", 1), ("s", 2), ("u", 2), ("ps", 1), ("q", 0),
+    ]  # fmt: skip
+    assert PUBLIC in pages
+    assert MARKER not in pages
+    assert MARKER not in logged
+    assert len(list((tmp_path / "docs/validations").rglob("*.html"))) == 2
+
+
+def test_pages_load_nothing_from_elsewhere(spark: SparkSession, tmp_path: Path) -> None:
+    """They are opened where there is no network, and a report must not tell anybody that it is read."""
+    write_pages([judged(spark, "first")], "run", NOW, tmp_path / "docs")
+
+    assert (
+        re.findall(r"""<(?:link|script|img)[^>]*(?:src|href)=["']https?://[^"']*""", text_of(tmp_path / "docs")) == []
+    )
