@@ -37,7 +37,8 @@ EVERY = rules_of(
     ("null", "expect_column_values_to_be_null", {"column": "s"}),
     ("null_where", "expect_column_values_to_be_null", {"column": "s", "row_condition": "i > 1", **SPARK_ROWS}),
     ("between", "expect_column_values_to_be_between", {"column": "i", "min_value": 0, "max_value": 2}),
-    ("strict", "expect_column_values_to_be_between", {"column": "x", "min_value": 0, "max_value": 2, "strict_max": True}),
+    ("strict", "expect_column_values_to_be_between",
+     {"column": "x", "min_value": 0, "max_value": 2, "strict_max": True}),
     ("from", "expect_column_values_to_be_between", {"column": "d", "min_value": 0.1, "strict_min": True}),
     ("days", "expect_column_values_to_be_between", {"column": "t", "max_value": date(2026, 1, 2), "mostly": 0.9}),
     ("in_set", "expect_column_values_to_be_in_set", {"column": "s", "value_set": ["a", "b"]}),
@@ -157,7 +158,7 @@ def test_a_count_that_differs_is_a_defect_and_nothing_is_reported(lenient: Spark
     one = judged(frame_of(lenient, row(1)), rules)
     wrong = replace(one.verdict, rules=(replace(one.verdict.rules[0], failed=0),))
 
-    with pytest.raises(AccountingError, match="fails for 0 rows .* by the split and for 1 "):
+    with pytest.raises(AccountingError, match=r"fails for 0 rows .* by the split and for 1 "):
         write_pages([replace(one, verdict=wrong)], "run", NOW, tmp_path / "docs")
     assert not (tmp_path / "docs").exists()
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from s3_server import S3Server
+from s3_server import Bucket
 from tallymark.config.loading import load
 from tallymark.config.quality import QualityConfig
 from tallymark.errors import ConfigError, IncompleteError
@@ -88,17 +88,17 @@ def test_a_table_whose_rows_all_pass_ends_with_0(spark: SparkSession, orders: Pa
     assert (result.exit_code, result.verdict.quarantined) == (0, 1)  # an address may be missing: mostly
 
 
-def test_it_works_on_s3(spark: SparkSession, orders: Path, s3_server: S3Server) -> None:
-    bucket = s3_server.make_bucket()
-    result = run(spark, orders, out=f"s3://{bucket}/checked")
+def test_it_works_on_s3(spark: SparkSession, orders: Path, bucket: Bucket) -> None:
+    result = run(spark, orders, out=f"s3://{bucket.name}/checked")
 
-    assert result.index == f"s3://{bucket}/checked/quality/one/docs/index.html"
-    assert len(rows(spark, f"s3a://{bucket}/checked/delta/good")) == 3
-    assert len(rows(spark, f"s3a://{bucket}/checked/delta/quarantined")) == 2
+    assert result.index == f"s3://{bucket.name}/checked/quality/one/docs/index.html"
+    assert {"checked/quality/one/docs/index.html", "checked/quality/one/verdict.json"} <= set(bucket.paths())
+    assert len(rows(spark, f"s3a://{bucket.name}/checked/delta/good")) == 3
+    assert len(rows(spark, f"s3a://{bucket.name}/checked/delta/quarantined")) == 2
 
 
 def test_what_is_wrong_is_said_before_data_is_read(spark: SparkSession, orders: Path) -> None:
-    with pytest.raises(ConfigError, match="newest version of .* is 1"):
+    with pytest.raises(ConfigError, match=r"newest version of .* is 1"):
         run(spark, orders, version="2")
     with pytest.raises(ConfigError, match="there is no Delta table"):
         run(spark, orders, table=str(orders / "elsewhere"))

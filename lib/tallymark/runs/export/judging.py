@@ -6,6 +6,7 @@ Called by `tallymark.runs.export.run`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any
@@ -32,18 +33,29 @@ def open_judge(options: ExportOptions, store: ObjectStore) -> Callable[[Mapping[
         raise ConfigError(f"--quality {options.quality} needs --out: the rows of the chunks and the report go there")
     out = normalise_uri(options.out)
     gate = apart(lambda: open_gate(options.quality, options.rules, store, out, (JUDGED,)))
-    return lambda made: apart(lambda: _judge(gate, made))
+    return lambda made: _judge(gate, made) if _has_spark() else apart(lambda: _judge_and_stop(gate, made))
+
+
+def _has_spark() -> bool:
+    """A notebook's session must not be shared with a process that ends."""
+    pyspark = sys.modules.get("pyspark")
+    return pyspark is not None and pyspark.SparkContext._active_spark_context is not None
+
+
+def _judge_and_stop(gate: Gate, made: Mapping[str, Any]) -> None:
+    from tallymark.io.session import spark_session
+
+    spark = spark_session("tallymark export: quality")
+    try:
+        _judge(gate, made)
+    finally:
+        spark.stop()
 
 
 def _judge(gate: Gate, made: Mapping[str, Any]) -> None:
     from tallymark.io.session import spark_session
 
     write_chunks(gate.store, gate.out, made)
-    spark = spark_session("tallymark export: quality")
-    try:
-        run_id = made["run_id"]
-        began = datetime.fromtimestamp(made["started"], timezone.utc)
-        written = Written(join(gate.out, f"delta/{JUDGED}"), f"run_id = '{run_id}'")
-        gate.check(spark, run_id, began, {JUDGED: written})
-    finally:
-        spark.stop()
+    run_id, began = made["run_id"], datetime.fromtimestamp(made["started"], timezone.utc)
+    written = Written(join(gate.out, f"delta/{JUDGED}"), f"run_id = '{run_id}'")
+    gate.check(spark_session("tallymark export: quality"), run_id, began, {JUDGED: written})
