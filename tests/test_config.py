@@ -38,8 +38,22 @@ def test_every_option_has_the_documented_default() -> None:
     globs = ("_SUCCESS", "*.crc", "_committed_*", "_started_*", ".DS_Store")
     places = {"source": "a", "backup": "b", "out": "o", "report": None, "exclude": globs}
     lists = {"key": (), "ignore": (), "unordered": (), "mask": ()}
-    choices = {"format": "auto", "unicode": "exact", "numbers": "exact", "proof": "fast", "log_level": "INFO"}
-    others = {"threshold": Decimal(100), "ledger": True, "fail_on_empty": False, "chunk_size": 20000, "run_id": None}
+    choices = {
+        "format": "auto",
+        "unicode": "exact",
+        "numbers": "exact",
+        "proof": "fast",
+        "log_level": "INFO",
+        "quality": "off",
+    }
+    others = {
+        "threshold": Decimal(100),
+        "ledger": True,
+        "fail_on_empty": False,
+        "chunk_size": 20000,
+        "run_id": None,
+        "rules": None,
+    }
 
     assert {**places, **lists, **choices, **others} == loaded().model_dump()
 
@@ -248,3 +262,9 @@ def test_another_job_brings_its_own_model() -> None:
         rows: int = 3
 
     assert load(Other, None, {"rows": "4"}).rows == 4
+
+
+@pytest.mark.parametrize("text", ["quality: off", "quality: 'off'", ""])
+def test_off_is_not_taken_for_false(text: str) -> None:
+    """YAML reads a bare off as a truth value."""
+    assert from_yaml(text).quality == "off"

@@ -41,6 +41,8 @@ def test_every_option_has_the_documented_default() -> None:
     record = {"urls": {"/api/products/product/": 1}, "keys_from": "env:TALLYMARK_FERNET_KEYS", "optional": ()}
     run = {
         "budget": Decimal(5),
+        "quality": "off",
+        "rules": None,
         "run_id": None,
         "every": None,
         "lock_seconds": 120,
