@@ -77,6 +77,10 @@ bench-export: venv ## measure export against psql and a LIMIT/OFFSET loop (minut
 demo-export: venv jars ## start a PostgreSQL, fill a table and export it by conf/export.yaml
 	@$(PYTHON) demo/export_demo.py
 
+# --- quality
+demo-quality: venv jars ## judge the table of files that `make demo` left: a split, pages and a verdict below build/demo/quality
+	@./spark-submit.sh quality --conf conf/quality.yaml
+
 format: venv ## let ruff rewrite what `make check` would refuse
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .

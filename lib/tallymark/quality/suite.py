@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,16 +20,12 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from tallymark.errors import AccountingError, IncompleteError
+from tallymark.quality.pages import make_offline, write_index
 from tallymark.quality.rules import Rule, RuleFile
 from tallymark.quality.verdict import RuleVerdict, TableVerdict
 
 SAMPLES = 20
 """Values of a rule that a page shows at most."""
-_REMOTE = re.compile(
-    r"""<script[^>]*\bsrc=["']https?:[^>]*>\s*</script>|<(?:link|img)[^>]*\b(?:href|src)=["']https?:[^>]*>""",
-    re.IGNORECASE,
-)
-"""What their pages load from elsewhere: fonts, styles, scripts, a logo. A page must open without and tell nobody."""
 _COUNTS_ONLY = {"result_format": "BASIC", "partial_unexpected_count": 0, "exclude_unexpected_values": True}
 """A limit of 0 costs no Spark job and brings no value to the driver."""
 _WITH_SAMPLES = {"result_format": "BASIC", "partial_unexpected_count": SAMPLES}
@@ -57,8 +52,8 @@ def write_pages(judged: Sequence[Judged], run_id: str, run_time: datetime, folde
         for one in judged:
             _run_suite(context, one, run_id, run_time)
         context.build_data_docs()
-    for page in folder.rglob("*.html"):
-        page.write_text(_REMOTE.sub("", page.read_text(encoding="utf-8")), encoding="utf-8")
+    make_offline(folder)
+    write_index(folder, run_id, [one.verdict for one in judged])
 
 
 @contextmanager
