@@ -123,11 +123,18 @@ VALUES = st.tuples(
 
 @pytest.fixture(scope="module")
 def lenient(spark: SparkSession) -> Iterator[SparkSession]:
-    """As `tallymark.runs.quality` runs it."""
-    former = spark.conf.get("spark.sql.ansi.enabled")
-    spark.conf.set("spark.sql.ansi.enabled", "false")
+    """As `tallymark.runs.quality` runs it; and without compiling each of the many small queries, which takes longer."""
+    conf = {
+        "spark.sql.ansi.enabled": "false",
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    }
+    former = {name: spark.conf.get(name) for name in conf}
+    for name, value in conf.items():
+        spark.conf.set(name, value)
     yield spark
-    spark.conf.set("spark.sql.ansi.enabled", str(former))
+    for name, text in former.items():
+        spark.conf.set(name, str(text))
 
 
 @settings(

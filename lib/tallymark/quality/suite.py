@@ -121,7 +121,7 @@ def _batch(context: Any, judged: Judged) -> Any:
     source = context.data_sources.add_spark(name=judged.rules.table, persist=False)
     # Conditions in SQL find their view only in the session of the rows, which need not be the first of the process.
     source._spark = judged.frame.sparkSession
-    asset = source.add_dataframe_asset(name=f"version {judged.verdict.version}")
+    asset = source.add_dataframe_asset(name=f"version-{judged.verdict.version}")
     return asset.add_batch_definition_whole_dataframe("rows").get_batch({"dataframe": judged.frame})
 
 
