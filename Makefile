@@ -78,6 +78,9 @@ demo-export: venv jars ## start a PostgreSQL, fill a table and export it by conf
 	@$(PYTHON) demo/export_demo.py
 
 # --- quality
+bench-quality: venv jars ## measure what judging costs (minutes); larger: BENCH="--rows 10000000"
+	@TALLYMARK_JOBS=$(CURDIR)/benchmarks/quality ./spark-submit.sh run $(BENCH)
+
 demo-quality: venv jars ## judge the table of files that `make demo` left: a split, pages and a verdict below build/demo/quality
 	@./spark-submit.sh quality --conf conf/quality.yaml
 

@@ -99,14 +99,14 @@ def _run_suite(context: Any, judged: Judged, run_id: str, run_time: datetime) ->
 
     rules = judged.rules
     batch = _batch(context, judged)
-    found = batch.validate(context.suites.add(_suite(rules.table, rules.rules)), result_format=_COUNTS_ONLY)
+    found = _validate(rules, batch, context.suites.add(_suite(rules.table, rules.rules)), _COUNTS_ONLY)
     results = {result.expectation_config.meta["rule"]: result for result in found.results}
     _require_equal(judged.verdict, results)
     shown = [
         rule for rule, said in zip(rules.rules, judged.verdict.rules) if said.failed and rules.may_show_values(rule)
     ]
     if shown:
-        samples = batch.validate(_suite(f"{rules.table} samples", shown), result_format=_WITH_SAMPLES)
+        samples = _validate(rules, batch, _suite(f"{rules.table} samples", shown), _WITH_SAMPLES)
         results |= {result.expectation_config.meta["rule"]: result for result in samples.results}
     found.results = list(results.values())
     identifier = RunIdentifier(run_name=run_id, run_time=run_time)
@@ -114,6 +114,16 @@ def _run_suite(context: Any, judged: Judged, run_id: str, run_time: datetime) ->
     context.validation_results_store.store_validation_results(
         found, ValidationResultIdentifier(ExpectationSuiteIdentifier(rules.table), identifier, batch.id)
     )
+
+
+def _validate(rules: RuleFile, batch: Any, suite: Any, result_format: Mapping[str, Any]) -> Any:
+    try:
+        return batch.validate(suite, result_format=dict(result_format))
+    except Exception as error:  # noqa: BLE001 - whatever it is, its message may quote a record
+        raise IncompleteError(
+            f"Great Expectations stopped with {type(error).__name__} on {rules.table}; its message may quote records "
+            f"and is not repeated: try the rules of {rules.place} on a small table"
+        ) from None
 
 
 def _batch(context: Any, judged: Judged) -> Any:

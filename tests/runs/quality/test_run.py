@@ -108,9 +108,7 @@ def test_what_is_wrong_is_said_before_data_is_read(spark: SparkSession, orders: 
     assert not (orders / "out/delta").exists()
 
 
-def test_an_error_of_spark_does_not_quote_the_value(
-    spark: SparkSession, orders: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_an_error_of_spark_does_not_quote_the_value(spark: SparkSession, orders: Path) -> None:
     """A cast that fails is null; what stops Spark all the same is told by its code alone."""
     cast = "{name: n, type: unexpected_rows_expectation, kwargs: {unexpected_rows_query: %s}}"
     query = '"SELECT * FROM {batch} WHERE cast(email AS int) > 1"'

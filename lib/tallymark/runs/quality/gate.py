@@ -6,12 +6,13 @@ last commit. Off, it imports and costs nothing. One gate for the four jobs; what
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tallymark.errors import ConfigError, RefusedError
+from tallymark.errors import ConfigError, RefusedError, TallymarkError
 from tallymark.io.objects import ObjectStore, join
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from tallymark.runs.quality.judging import Place
 
 GATE, REPORT, OFF = "gate", "report", "off"
+_log = logging.getLogger(__name__)
 FIRST_COMMIT = "_delta_log/00000000000000000000.json"
 
 
@@ -66,9 +68,15 @@ class Gate:
         from tallymark.runs.quality.judging import Place, as_rules_mean_it, keep
 
         place = Place(self.store, self.out, run_id, run_time)
-        with as_rules_mean_it(spark):
-            judged = [self._judge(spark, place, table, tables[table]) for table in sorted(self.rules)]
-            keep(place, judged, {"mode": self.mode})
+        try:
+            with as_rules_mean_it(spark):
+                judged = [self._judge(spark, place, table, tables[table]) for table in sorted(self.rules)]
+                keep(place, judged, {"mode": self.mode})
+        except TallymarkError as error:
+            if self.mode == REPORT:  # it must not keep anything from being published
+                _log.error("quality: %s", error)
+                return
+            raise
         failed = [line for one in judged if not one.verdict.passed for line in one.verdict.lines()]
         if failed and self.mode == GATE:
             told = ["the rows that were written fail their rules; nothing is published", *failed, f"see {place.index}"]

@@ -100,8 +100,12 @@ def keep(place: Place, judged: Sequence[Judged], more: Mapping[str, object]) -> 
         docs = Path(scratch) / "docs"
         write_pages(judged, place.run_id, place.run_time, docs)
         pages = sorted(path for path in docs.rglob("*") if path.is_file())
-        for page in pages:
-            place.store.put_file(page, join(place.folder, f"docs/{page.relative_to(docs).as_posix()}"))
+        uris = {join(place.folder, f"docs/{page.relative_to(docs).as_posix()}"): page for page in pages}
+        for uri, page in uris.items():
+            place.store.put_file(page, uri)
+        for former in list(place.store.list_objects(join(place.folder, "docs"))):
+            if former.uri not in uris:  # of an earlier run of this name: its values may be private by now
+                place.store.delete_object(former.uri)
         file = Path(scratch) / "verdict.json"
         file.write_text(_json(place, [one.verdict for one in judged], more), encoding="utf-8")
         place.store.put_file(file, join(place.folder, "verdict.json"))

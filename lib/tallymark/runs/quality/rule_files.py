@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from importlib.util import find_spec
 
 from tallymark.config.loading import read_yaml
 from tallymark.config.spelling import suggestion
@@ -14,12 +15,23 @@ from tallymark.quality.rules import RuleFile, read_rules
 _ENDINGS = (".yaml", ".yml")
 
 
+def _require_engine() -> None:
+    """Says now, and not after hours of work, that the driver lacks Great Expectations. Executors do not need it.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    if find_spec("great_expectations") is None:
+        raise ConfigError("great_expectations is not installed: pip install 'tallymark[quality]' where the driver runs")
+
+
 def read_rule_file(store: ObjectStore, place: str) -> RuleFile:
     """Returns the rules of one file.
 
     Raises:
         ConfigError: it is missing, or something in it is wrong.
     """
+    _require_engine()
     found = store.stat(place)
     if found is None:
         raise ConfigError(f"--rules {place}: no such file")
@@ -32,6 +44,7 @@ def rules_of_tables(store: ObjectStore, place: str, tables: Collection[str]) -> 
     Raises:
         ConfigError: a file is wrong, two are about one table, or none is about any of them.
     """
+    _require_engine()
     one = store.stat(place)
     files = [one] if one else [file for file in store.list_objects(place) if file.path.endswith(_ENDINGS)]
     found: dict[str, RuleFile] = {}
