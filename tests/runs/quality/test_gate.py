@@ -179,6 +179,16 @@ def test_what_a_gate_needs_is_asked_for_before_anything_is_read(tmp_path: Path, 
     assert open_gate(OFF, None, store, str(tmp_path), tables).rules == {}
 
 
+def test_a_rule_that_does_not_fit_its_table_ends_the_job_before_it_begins(
+    spark: SparkSession, tmp_path: Path, rules: Rules
+) -> None:
+    with pytest.raises(
+        ConfigError, match=r"rule low: there is no column source_record\. Did you mean source_records\?"
+    ):
+        reconciled(spark, tmp_path, {}, {}, quality="gate", rules=rules("reconcile_files", "source_record", 1))
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_refused_run_that_could_not_read_everything_is_incomplete() -> None:
     assert (RefusedError("x").exit_code, RefusedError("x", incomplete=True).exit_code) == (1, 3)
     assert IncompleteError("x").exit_code == 3

@@ -22,8 +22,8 @@ from tallymark.runs.bulkload.places import Place
 from tallymark.runs.bulkload.sending import Connection
 from tallymark.runs.quality.gate import Gate, Written
 
-JUDGED = ("bulkload_batches", "bulkload_cells")
-"""The tables that rules can be about."""
+JUDGED = {"bulkload_batches": BATCHES, "bulkload_cells": CELLS}
+"""The tables that rules can be about, and their schemas."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from pyspark.sql import SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from tallymark.bulkload.matrix import SCENARIOS, Cell, cells
 from tallymark.bulkload.result import BenchmarkResult, LoadResult
@@ -61,6 +62,7 @@ def bulkload(
     run_id = config.run_id or new_run_id(now)
     store, out = ObjectStore.from_environment(os.environ), Path(config.output_dir).resolve()
     gate = open_gate(config.quality, config.rules, store, str(out), JUDGED)
+    gate.require_fit(spark, {name: from_arrow_schema(schema) for name, schema in JUDGED.items()})
     with hold_lock(store, str(out), run_id), open_place(config, os.environ, free_port()) as place:
         run = Run(run_id, now, out, place, store, gate)
         with place.server.connect("tallymark-driver") as connection:

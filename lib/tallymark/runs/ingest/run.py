@@ -12,11 +12,12 @@ import time
 from collections.abc import Mapping, Sequence
 
 from pyspark.sql import SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from tallymark.config.ingest import IngestConfig
 from tallymark.config.loading import load
 from tallymark.errors import EXIT_DIFFERENT, EXIT_INCOMPLETE, EXIT_MATCH, RefusedError
-from tallymark.ingest.tables import COMPLETE, INCOMPLETE, REFUSED
+from tallymark.ingest.tables import COMPLETE, INCOMPLETE, LOGS, REFUSED
 from tallymark.io.delta_commit import DataFile
 from tallymark.io.lock import HeldLock, hold_lock
 from tallymark.runs.ingest.begun import Run, begin
@@ -45,6 +46,7 @@ def ingest(spark: SparkSession, config: IngestConfig | None = None, **options: o
     config = config if config is not None else load(IngestConfig, None, options)
     run = begin(config, os.environ)
     gate = open_gate(config.quality, config.rules, run.store, run.out, (_JUDGED,))
+    gate.require_fit(spark, {_JUDGED: from_arrow_schema(LOGS)})
     with hold_lock(run.store, run.out, run.run_id, config.lock_seconds) as lock:
         return _ingest(spark, run, lock, gate)
 

@@ -17,6 +17,7 @@ from tallymark.io.objects import ObjectStore, join
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+    from pyspark.sql.types import StructType
 
     from tallymark.quality.rules import RuleFile
     from tallymark.quality.suite import Judged
@@ -43,6 +44,18 @@ class Gate:
     store: ObjectStore
     out: str
     rules: Mapping[str, RuleFile]
+
+    def require_fit(self, spark: SparkSession, schemas: Mapping[str, StructType | str]) -> None:
+        """Holds the rules against the schemas of their tables, which need not be there yet.
+
+        Raises:
+            ConfigError: a rule names a column that is missing or of the wrong type, or SQL that Spark does not know.
+        """
+        if self.rules:
+            from tallymark.quality.conditions import require_fit
+
+            for table, rules in self.rules.items():
+                require_fit(rules, spark.createDataFrame([], schemas[table]))
 
     def check(
         self,

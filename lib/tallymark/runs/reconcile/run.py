@@ -32,7 +32,7 @@ from tallymark.reconcile.json_path import parse_path
 from tallymark.reconcile.plan import pair_objects
 from tallymark.reconcile.result import RunSummary, Totals, Verdict
 from tallymark.reconcile.stages import arrow_schema
-from tallymark.reconcile.tables import FILES, MISMATCHES
+from tallymark.reconcile.tables import FILES, MISMATCHES, ddl
 from tallymark.records.json_tree import step_text
 from tallymark.runs.packing import pack
 from tallymark.runs.quality.gate import Gate, Written, open_gate
@@ -101,6 +101,7 @@ def reconcile(
     run = _begin(config)
     store = ObjectStore.from_environment(os.environ)
     gate = open_gate(config.quality, config.rules, store, run.out, _JUDGED)
+    gate.require_fit(spark, {"reconcile_files": ddl(FILES), "reconcile_mismatches": ddl(MISMATCHES)})
     pairs, warnings = _list_pairs(store, config, run)
     with hold_lock(store, run.out, run.run_id) as lock:
         publish.mark_begun(store, run)
