@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import socket
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
@@ -58,10 +60,15 @@ def test_values_of_a_private_column_stand_in_no_page_and_no_log(
     assert len(list((tmp_path / "docs/validations").rglob("*.html"))) == 2
 
 
-def test_pages_load_nothing_from_elsewhere(spark: SparkSession, tmp_path: Path) -> None:
-    """They are opened where there is no network, and a report must not tell anybody that it is read."""
+def test_pages_load_nothing_from_elsewhere_and_nobody_is_told(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are opened where there is no network, and a report must not tell anybody that it is made or read."""
+    asked: list[Any] = []
+    connect = socket.socket.connect
+    monkeypatch.setattr(socket.socket, "connect", lambda own, place: (asked.append(place), connect(own, place))[1])
     write_pages([judged(spark, "first")], "run", NOW, tmp_path / "docs")
+    remote = r"""<(?:link|script|img)[^>]*(?:src|href)=["']https?://[^"']*"""
 
-    assert (
-        re.findall(r"""<(?:link|script|img)[^>]*(?:src|href)=["']https?://[^"']*""", text_of(tmp_path / "docs")) == []
-    )
+    assert {place[0] for place in asked} <= {"127.0.0.1"}
+    assert re.findall(remote, text_of(tmp_path / "docs")) == []

@@ -133,7 +133,7 @@ def test_bulkload_withholds_its_files_of_results(
     with fresh_database.connect("tests") as connection:
         connection.execute("CREATE TABLE people (id bigint PRIMARY KEY, name text)")
     server = {name: getattr(fresh_database, name) for name in ("host", "port", "user", "dbname")}
-    cell = {"load": True, "method": "copy_text", "batch_size": 10, "connections": 1}
+    cell = {"load": True, "method": "copy_text", "batch_size": "10", "connections": "1"}
     options: dict[str, Any] = server | cell | {"quality": "gate"}
     out = tmp_path / "out"
 

@@ -78,13 +78,12 @@ class Gate:
         """
         if self.mode == OFF:
             return
-        from tallymark.runs.quality.judging import Place, as_rules_mean_it, keep
+        from tallymark.runs.quality.judging import Place, keep, session_of_rules
 
-        place = Place(self.store, self.out, run_id, run_time)
+        place, session = Place(self.store, self.out, run_id, run_time), session_of_rules(spark)
         try:
-            with as_rules_mean_it(spark):
-                judged = [self._judge(spark, place, table, tables[table]) for table in sorted(self.rules)]
-                keep(place, judged, {"mode": self.mode})
+            judged = [self._judge(session, place, table, tables[table]) for table in sorted(self.rules)]
+            keep(place, judged, {"mode": self.mode})
         except TallymarkError as error:
             if self.mode == REPORT:  # it must not keep anything from being published
                 _log.error("quality: %s", error)

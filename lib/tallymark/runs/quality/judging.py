@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,7 +26,7 @@ from tallymark.quality.suite import Judged, write_pages
 from tallymark.quality.verdict import TableVerdict
 
 T = TypeVar("T")
-_ANSI = "spark.sql.ansi.enabled"
+_ZONE = "spark.sql.session.timeZone"
 _log = logging.getLogger(__name__)
 
 
@@ -55,15 +54,16 @@ def read_version(spark: SparkSession, uri: str, version: int, where: str | None 
     return frame.where(where) if where else frame
 
 
-@contextmanager
-def as_rules_mean_it(spark: SparkSession) -> Iterator[None]:
-    """What cannot be cast is null, on Spark 4 as on Spark 3: else it would end the run and be quoted in every log."""
-    former = spark.conf.get(_ANSI)
-    spark.conf.set(_ANSI, "false")
-    try:
-        yield
-    finally:
-        spark.conf.set(_ANSI, former or "false")
+def session_of_rules(spark: SparkSession) -> SparkSession:
+    """Returns a session in which what cannot be cast is null, on Spark 4 as on Spark 3.
+
+    An error would end the run and be quoted in every log. It is a session of its own also because Great Expectations
+    leaves a view behind.
+    """
+    session = spark.newSession()
+    session.conf.set("spark.sql.ansi.enabled", "false")
+    session.conf.set(_ZONE, str(spark.conf.get(_ZONE)))
+    return session
 
 
 def without_content(rules: RuleFile, work: Callable[[], T]) -> T:

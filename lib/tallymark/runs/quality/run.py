@@ -29,7 +29,7 @@ from tallymark.quality.rules import RuleFile
 from tallymark.quality.split import count, good, judge, quarantined
 from tallymark.quality.suite import Judged
 from tallymark.quality.verdict import TableVerdict
-from tallymark.runs.quality.judging import Place, as_rules_mean_it, keep, read_version, without_content, write_rows
+from tallymark.runs.quality.judging import Place, keep, read_version, session_of_rules, without_content, write_rows
 from tallymark.runs.quality.rule_files import read_rule_file
 from tallymark.runs.run_id import new_run_id
 
@@ -63,8 +63,8 @@ def quality(spark: SparkSession, config: QualityConfig) -> QualityResult:
         raise ConfigError(f"out {out} and table {source} overlap: name another place")
     version = _version(store, source, config.version)
     place = Place(store, out, config.run_id or new_run_id(now), now)
-    with hold_lock(store, out, place.run_id) as lock, as_rules_mean_it(spark):
-        frame = read_version(spark, source, version)
+    with hold_lock(store, out, place.run_id) as lock:
+        frame = read_version(session_of_rules(spark), source, version)
         # Judged once, kept on disk for the three jobs that follow: the counts, the good rows, the others.
         rows = judge(frame, rules).persist(StorageLevel.DISK_ONLY)
         try:
