@@ -154,7 +154,9 @@ def test_great_expectations_counts_the_same_on_random_rows(
 
 
 def test_great_expectations_counts_the_same_on_no_rows(lenient: SparkSession, tmp_path: Path) -> None:
-    one = judged(frame_of(lenient), EVERY)
+    few = {"not_null", "between", "unique", "equal", "sum", "query", "rows", "columns_exact"}
+    rules = replace(EVERY, rules=tuple(rule for rule in EVERY.rules if rule.name in few))
+    one = judged(frame_of(lenient), rules)
     write_pages([one], "run", NOW, tmp_path / "docs")
 
     assert [rule.rule for rule in one.verdict.rules if not rule.passed] == ["rows", "columns_exact"]

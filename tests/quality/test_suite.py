@@ -41,11 +41,21 @@ def judged(spark: SparkSession, table: str) -> Judged:
     return Judged(rules, frame, count(judge(frame, rules), rules, "place", 4))
 
 
-def test_values_of_a_private_column_stand_in_no_page_and_no_log(
-    spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+def test_values_of_a_private_column_stand_in_no_page_and_no_log_and_nothing_is_remote(
+    spark: SparkSession,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """T13: the verdicts and counts are there, the marker is not; a public column shows what failed."""
+    """T13: verdicts and counts are there, the marker is not; a public column shows what failed.
+
+    T23: two suites in one process; pages open without a network, and nobody is told that they are made or read.
+    """
     caplog.set_level("DEBUG")
+    asked: list[Any] = []
+    connect = socket.socket.connect
+    monkeypatch.setattr(socket.socket, "connect", lambda own, place: (asked.append(place), connect(own, place))[1])
     one = judged(spark, "first")
     write_pages([one, judged(spark, "second")], "run", NOW, tmp_path / "docs")
     pages = text_of(tmp_path / "docs")
@@ -58,17 +68,5 @@ def test_values_of_a_private_column_stand_in_no_page_and_no_log(
     assert MARKER not in pages
     assert MARKER not in logged
     assert len(list((tmp_path / "docs/validations").rglob("*.html"))) == 2
-
-
-def test_pages_load_nothing_from_elsewhere_and_nobody_is_told(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They are opened where there is no network, and a report must not tell anybody that it is made or read."""
-    asked: list[Any] = []
-    connect = socket.socket.connect
-    monkeypatch.setattr(socket.socket, "connect", lambda own, place: (asked.append(place), connect(own, place))[1])
-    write_pages([judged(spark, "first")], "run", NOW, tmp_path / "docs")
-    remote = r"""<(?:link|script|img)[^>]*(?:src|href)=["']https?://[^"']*"""
-
     assert {place[0] for place in asked} <= {"127.0.0.1"}
-    assert re.findall(remote, text_of(tmp_path / "docs")) == []
+    assert re.findall(r"""<(?:link|script|img)[^>]*(?:src|href)=["']https?://[^"']*""", pages) == []
