@@ -54,8 +54,13 @@ def test_values_of_a_private_column_stand_in_no_page_and_no_log_and_nothing_is_r
     """
     caplog.set_level("DEBUG")
     asked: list[Any] = []
-    connect = socket.socket.connect
-    monkeypatch.setattr(socket.socket, "connect", lambda own, place: (asked.append(place), connect(own, place))[1])
+    former = socket.socket.connect
+
+    def connect(own: socket.socket, place: Any) -> None:
+        asked.append(place)
+        former(own, place)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
     one = judged(spark, "first")
     write_pages([one, judged(spark, "second")], "run", NOW, tmp_path / "docs")
     pages = text_of(tmp_path / "docs")

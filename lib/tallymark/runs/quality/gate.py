@@ -95,13 +95,12 @@ class Gate:
             raise RefusedError("\n".join(told), incomplete=incomplete)
 
     def _judge(self, spark: SparkSession, place: Place, table: str, written: Written) -> Judged:
-        from tallymark.io.delta_rs import attempt, open_table
         from tallymark.quality.split import count, judge, quarantined
         from tallymark.quality.suite import Judged
-        from tallymark.runs.quality.judging import read_version, without_content, write_rows
+        from tallymark.runs.quality.judging import newest_version, read_version, without_content, write_rows
 
         rules = self.rules[table]
-        version = attempt(written.uri, lambda: open_table(self.store, written.uri)).version()
+        version = newest_version(self.store, written.uri)
         frame = read_version(spark, written.uri, version, written.where)
         rows = judge(frame, rules)
         verdict = without_content(rules, lambda: count(rows, rules, written.uri, version))

@@ -15,11 +15,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
+from deltalake.exceptions import TableNotFoundError
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
-from tallymark.errors import IncompleteError
+from tallymark.errors import ConfigError, IncompleteError
+from tallymark.io.delta_rs import attempt, open_table
 from tallymark.io.objects import ObjectStore, join, spark_uri
 from tallymark.quality.rules import RuleFile
 from tallymark.quality.suite import Judged, write_pages
@@ -46,6 +48,19 @@ class Place:
     @property
     def index(self) -> str:
         return join(self.folder, "docs/index.html")
+
+
+def newest_version(store: ObjectStore, uri: str) -> int:
+    """Returns the version of a Delta table that is the newest now.
+
+    Raises:
+        ConfigError: there is no table.
+        IncompleteError: it could not be opened.
+    """
+    try:
+        return attempt(uri, lambda: open_table(store, uri)).version()
+    except TableNotFoundError:
+        raise ConfigError(f"there is no Delta table at {uri}: name its folder, in which _delta_log lies") from None
 
 
 def read_version(spark: SparkSession, uri: str, version: int, where: str | None = None) -> DataFrame:

@@ -15,7 +15,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake.exceptions import TableNotFoundError
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 
@@ -29,7 +28,15 @@ from tallymark.quality.rules import RuleFile
 from tallymark.quality.split import count, good, judge, quarantined
 from tallymark.quality.suite import Judged
 from tallymark.quality.verdict import TableVerdict
-from tallymark.runs.quality.judging import Place, keep, read_version, session_of_rules, without_content, write_rows
+from tallymark.runs.quality.judging import (
+    Place,
+    keep,
+    newest_version,
+    read_version,
+    session_of_rules,
+    without_content,
+    write_rows,
+)
 from tallymark.runs.quality.rule_files import read_rule_file
 from tallymark.runs.run_id import new_run_id
 
@@ -78,10 +85,7 @@ def quality(spark: SparkSession, config: QualityConfig) -> QualityResult:
 
 
 def _version(store: ObjectStore, source: str, wanted: int | None) -> int:
-    try:
-        newest = attempt(source, lambda: open_table(store, source)).version()
-    except TableNotFoundError:
-        raise ConfigError(f"--table {source}: there is no Delta table") from None
+    newest = newest_version(store, source)
     if wanted is not None and wanted > newest:
         raise ConfigError(f"--version {wanted}: the newest version of {source} is {newest}")
     return newest if wanted is None else wanted
