@@ -1,7 +1,8 @@
 """Tallymark: moves records between S3, Delta Lake and PostgreSQL with Spark, and proves that every record arrived.
 
 Each job is a room of the package and is called like a function: ``tallymark.reconcile(spark, source=...)``,
-``tallymark.ingest(spark, input=..., out=...)``, ``tallymark.bulkload(spark, input=..., tables=...)``.
+``tallymark.ingest(spark, input=..., out=...)``, ``tallymark.bulkload(spark, input=..., tables=...)``,
+``tallymark.quality(spark, table=..., rules=..., out=...)``.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from tallymark import bulkload as _bulkload
 from tallymark import ingest as _ingest
+from tallymark import quality as _quality
 from tallymark import reconcile as _reconcile
 
 if TYPE_CHECKING:
     from tallymark.runs.bulkload.run import bulkload as bulkload  # noqa: TC004 - what a type checker sees
     from tallymark.runs.ingest.run import ingest as ingest  # noqa: TC004 - what a type checker sees
+    from tallymark.runs.quality.run import quality as quality  # noqa: TC004 - what a type checker sees
     from tallymark.runs.reconcile.run import reconcile as reconcile  # noqa: TC004 - what a type checker sees
 
-__all__ = ["bulkload", "ingest", "reconcile"]
+__all__ = ["bulkload", "ingest", "quality", "reconcile"]
 
 
 class _Job(ModuleType):
@@ -32,4 +35,5 @@ class _Job(ModuleType):
 
 _bulkload.__class__ = _Job
 _ingest.__class__ = _Job
+_quality.__class__ = _Job
 _reconcile.__class__ = _Job

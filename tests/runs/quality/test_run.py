@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+import tallymark
 from s3_server import Bucket
-from tallymark.config.loading import load
-from tallymark.config.quality import QualityConfig
 from tallymark.errors import ConfigError, IncompleteError
-from tallymark.runs.quality.run import QualityResult, quality
+from tallymark.runs.quality.run import QualityResult
 
 MARKER = "marker-7f3a"
 RULES = """
@@ -42,7 +41,7 @@ def orders(spark: SparkSession, tmp_path: Path) -> Path:
 
 def run(spark: SparkSession, folder: Path, **options: Any) -> QualityResult:
     places = {"table": str(folder / "orders"), "rules": str(folder / "rules.yaml"), "out": str(folder / "out")}
-    return quality(spark, load(QualityConfig, None, {**places, "run_id": "one", **options}))
+    return tallymark.quality(spark, **{**places, "run_id": "one", **options})
 
 
 def rows(spark: SparkSession, place: str) -> list[tuple[Any, ...]]:

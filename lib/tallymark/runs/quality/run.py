@@ -2,7 +2,7 @@
 
 Both tables are replaced as a whole, each by one commit, from one version of the source: doing it again gives the same
 rows. The verdict comes last and names the versions of both, so a run that was killed in between names nothing.
-Called by `jobs/quality.py`.
+Called by `jobs/quality.py` and, as ``tallymark.quality(spark, ...)``, from a notebook: the same call.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 
+from tallymark.config.loading import load
 from tallymark.config.quality import QualityConfig
 from tallymark.errors import EXIT_DIFFERENT, EXIT_MATCH, AccountingError, ConfigError
 from tallymark.io import delta
@@ -55,14 +56,18 @@ class QualityResult:
         return EXIT_MATCH if self.verdict.passed else EXIT_DIFFERENT
 
 
-def quality(spark: SparkSession, config: QualityConfig) -> QualityResult:
+def quality(spark: SparkSession, config: QualityConfig | None = None, **options: object) -> QualityResult:
     """Splits one version of a Delta table into good and quarantined rows and reports what its rules found.
+
+    Args:
+        config: the validated options; or give them by name: ``table=``, ``rules=``, ``out=``, ...
 
     Raises:
         ConfigError: an option, the table or a rule is wrong; nothing was written.
         LockedError: another run works on the same output.
         IncompleteError: the table could not be read, or a result not be written.
     """
+    config = config if config is not None else load(QualityConfig, None, options)
     store, now = ObjectStore.from_environment(os.environ), datetime.now(timezone.utc)
     source, out = normalise_uri(config.table), normalise_uri(config.out)
     rules = read_rule_file(store, config.rules)
