@@ -72,25 +72,25 @@ def flipped(text: str, at: int) -> str:
 GOOD = token(K1, b"{'user_id': 'x'}")
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (token(LOST), "unknown_key"),
-        (flipped(GOOD, 20), "unknown_key"),
-        (flipped(GOOD, 60), "unknown_key"),
-        (flipped(GOOD, len(GOOD) - 5), "unknown_key"),
-        (flipped(GOOD, 0), "malformed_token"),
-        ("", "malformed_token"),
-        ("é", "malformed_token"),
-        ("\ud800", "malformed_token"),
-        ("gAAAA", "malformed_token"),
-        (GOOD[:-1], "malformed_token"),
-        (GOOD[:60], "malformed_token"),
-        (GOOD[4:], "malformed_token"),
-        ("{'user_id': 'in clear'}", "malformed_token"),
-        ("\0" * 100, "malformed_token"),
-    ],
-)
+NOT_OPENING = {
+    "of a lost key": (token(LOST), "unknown_key"),
+    "a bit of its IV flipped": (flipped(GOOD, 20), "unknown_key"),
+    "a bit of its body flipped": (flipped(GOOD, 60), "unknown_key"),
+    "a bit of its HMAC flipped": (flipped(GOOD, len(GOOD) - 5), "unknown_key"),
+    "another version": (flipped(GOOD, 0), "malformed_token"),
+    "nothing": ("", "malformed_token"),
+    "not ASCII": ("é", "malformed_token"),
+    "half of a pair": ("\ud800", "malformed_token"),
+    "its start": ("gAAAA", "malformed_token"),
+    "without its last character": (GOOD[:-1], "malformed_token"),
+    "its first half": (GOOD[:60], "malformed_token"),
+    "without its start": (GOOD[4:], "malformed_token"),
+    "in clear": ("{'user_id': 'in clear'}", "malformed_token"),
+    "zeros": ("\0" * 100, "malformed_token"),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), NOT_OPENING.values(), ids=NOT_OPENING)
 def test_a_token_that_does_not_open_has_a_reason(text: str, expected: str) -> None:
     """T7: cryptography raises InvalidToken, ValueError or TypeError; each of them would end the task."""
     assert reason(text) == expected
