@@ -12,7 +12,7 @@ from rich.console import Console
 from tallymark.command_line import parse
 from tallymark.config.bulkload import BulkloadConfig
 from tallymark.progress import Progress
-from tallymark.runs.job import exit_code_of, log_to_stderr, read_text
+from tallymark.runs.job import exit_code_of, log_to_stderr, read_text, result_console
 
 
 def main(argv: list[str]) -> int:
@@ -30,7 +30,7 @@ def _run(argv: list[str], console: Console) -> int:
     from tallymark.runs.bulkload.recommend import recommend
 
     if config.recommend:
-        print_recommendation(recommend(config), Console())
+        print_recommendation(recommend(config), result_console())
         return 0
     _log_to_file(Path(config.output_dir) / "migration.log")
     if Path(".env").exists():
@@ -47,7 +47,7 @@ def _run(argv: list[str], console: Console) -> int:
         )
     finally:
         spark.stop()
-    print_result(result, config.output_dir, Console())
+    print_result(result, config.output_dir, result_console())
     return result.exit_code
 
 

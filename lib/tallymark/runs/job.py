@@ -15,6 +15,8 @@ from rich.console import Console
 from tallymark.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, ConfigError, TallymarkError
 from tallymark.io.objects import ObjectStore
 
+_LOG_WIDTH = 120
+
 
 def exit_code_of(job: str, work: Callable[[Console], int], unfinished: str) -> int:
     """Does the work of a job; returns its exit code, or that of the error that ended it.
@@ -35,6 +37,12 @@ def exit_code_of(job: str, work: Callable[[Console], int], unfinished: str) -> i
     except KeyboardInterrupt:
         console.print(f"{job}: interrupted; {unfinished}")
         return EXIT_INTERRUPTED
+
+
+def result_console() -> Console:
+    """Returns the console for results (standard output); in a pipe or a log nobody can widen the window."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_LOG_WIDTH)
 
 
 def log_to_stderr(level: str) -> None:

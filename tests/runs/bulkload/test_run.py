@@ -133,6 +133,26 @@ def test_a_failed_cell_has_its_sqlstate_and_the_others_go_on(
     ]
 
 
+@pytest.mark.parametrize("state", ["40P01", "53100", "57014"], ids=["deadlock", "disk full", "cancelled"])
+def test_what_the_server_cannot_do_fails_its_cell_with_its_sqlstate(
+    spark: SparkSession, fresh_database: Server, tmp_path: Path, state: str
+) -> None:
+    """A benchmark never tries a batch twice: a deadlock is part of what the cell shows."""
+    write(tmp_path, "people.json", people(0, 200))
+    execute(
+        fresh_database,
+        f"""CREATE FUNCTION refused() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+        RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$""",
+        "CREATE TABLE people (id bigint PRIMARY KEY, name text, CHECK (id <> 150 OR refused()))",
+    )
+    options: dict[str, Any] = {"batch_size": (50,), "connections": (1,), "repeat": 1, "roofline": False}
+
+    failed = bulkload(spark, config_of(tmp_path, **at(fresh_database), **options, method=("spark_jdbc", "copy_text")))
+
+    assert [(one.status, one.sqlstate) for one in failed.cells] == [("FAILED", state)] * 2  # type: ignore[union-attr]
+    assert failed.exit_code == 3
+
+
 def test_a_slower_network_is_emulated_and_labelled(spark: SparkSession, fresh_database: Server, tmp_path: Path) -> None:
     write(tmp_path, "people.json", people(0, 300))
     options = {"method": ("copy_text",), "batch_size": (100,), "connections": (1,), "repeat": 1, "roofline": False}
