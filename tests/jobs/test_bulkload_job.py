@@ -123,7 +123,7 @@ def test_files_on_s3_are_loaded_into_the_server_that_a_dotenv_file_names_and_the
         bucket.put(f"in/{path.name}.gz", gzip.compress(path.read_bytes()))
     (submit.folder / ".env").write_text(
         f"GCP_DB_HOST=127.0.0.1\nGCP_DB_PORT={fresh_database.port}\nGCP_DB_USER=loader\n"
-        f"GCP_DB_NAME={fresh_database.dbname}\nGCP_DB_PASSWORD=\"{PASSWORD}\"\nGCP_DB_SSLMODE=disable\n"
+        f'GCP_DB_NAME={fresh_database.dbname}\nGCP_DB_PASSWORD="{PASSWORD}"\nGCP_DB_SSLMODE=disable\n'
     )
     conf = {"input": f"s3://{bucket.name}/in/", "output_dir": f"{tmp_path}/out", "tables": [PEOPLE], "repeat": 1}
     (tmp_path / "matrix.yaml").write_text(json.dumps(conf))
