@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import subprocess
@@ -19,6 +18,9 @@ from s3_server import Bucket
 from tallymark.errors import ConfigError, LockedError
 from tallymark.export import export_to_csv
 from tallymark.io.embedded_postgres import RunningPostgres
+from tallymark.io.folder import Folder
+from tallymark.io.lock import LOCK, HeldLock, hold_lock
+from tallymark.io.objects import join
 from tallymark.io.postgres import Server
 
 Connection = psycopg.Connection[Any]
@@ -56,13 +58,42 @@ def test_a_place_that_is_taken_is_refused_unless_it_may_be_replaced(run: Export,
     assert json.loads((tmp_path / "out/manifest.json").read_text())["rows"] == 10
 
 
-def test_two_exports_do_not_share_a_place(run: Export, tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    lock = os.open(tmp_path / "out", os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    with pytest.raises(LockedError, match="another process"):
-        run()
-    os.close(lock)
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize("where", ["local", "s3"])
+def test_two_exports_do_not_share_a_place(run: Export, bucket: Bucket, tmp_path: Path, where: str) -> None:
+    place = f"s3://{bucket.name}/out" if where == "s3" else str(tmp_path / "out")
+    with (
+        hold_lock(bucket.store, place, "the other one", stays=False),
+        pytest.raises(LockedError, match="the other one"),
+    ):
+        run(to=place, overwrite=True)
+
+    assert run(to=place).rows == 4_500
+    assert not bucket.store.exists(join(place, LOCK))
+
+
+@pytest.mark.usefixtures("table")
+def test_a_run_that_lost_its_place_to_another_publishes_nothing_more(
+    run: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It slept, say, until its lock had expired and the next run took over."""
+    publish, published = Folder.publish, []
+
+    def take_over_then_publish(folder: Folder, name: str) -> None:
+        if name == "part-00000003.csv":
+            lock = folder.check.__self__  # type: ignore[attr-defined]
+            assert isinstance(lock, HeldLock)
+            monkeypatch.setattr(lock, "_lost", True)
+        publish(folder, name)
+        published.append(name)
+
+    monkeypatch.setattr(Folder, "publish", take_over_then_publish)
+    with pytest.raises(LockedError, match="no longer held by this run"):
+        run(workers=1)
+
+    assert "part-00000002.csv" in published
+    assert "part-00000003.csv" not in published
+    assert "manifest.json" not in published
 
 
 def test_an_empty_table_gives_a_header_and_a_manifest(run: Export, database: Connection, tmp_path: Path) -> None:

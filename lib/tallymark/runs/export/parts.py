@@ -149,6 +149,7 @@ class Parts:
         elif self._form.publish is None:
             self._folder.publish(name)
         else:
+            self._folder.check()
             self._form.publish(span, path)
             path.unlink()
         is_file = has_part and self._form.publish is None
