@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,8 +108,28 @@ class Folder:
         """
         found = self.store.stat(join(self.uri, name))
         if found is None:
-            raise IncompleteError(f"{join(self.uri, name)} is gone: export again with --overwrite")
+            raise _gone(join(self.uri, name))
         return self.store.read_chunks(found, _BLOCK)
+
+    @contextmanager
+    def local(self, name: str) -> Iterator[Path]:
+        """Gives a local path to a file that must be there; one on S3 is fetched for the time of the context.
+
+        Raises:
+            IncompleteError: it is not there, or it cannot be read.
+        """
+        if not is_s3(self.uri):
+            if not Path(self.uri, name).exists():
+                raise _gone(join(self.uri, name))
+            yield Path(self.uri, name)
+            return
+        path = self.scratch / Path(name).name
+        if not self.store.get_file(join(self.uri, name), path):
+            raise _gone(join(self.uri, name))
+        try:
+            yield path
+        finally:
+            path.unlink()
 
     def read_size(self, name: str) -> int | None:
         """Returns the size of a file in bytes, or None if there is none."""
@@ -149,6 +169,10 @@ def _sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _gone(place: str) -> IncompleteError:
+    return IncompleteError(f"{place} is gone: make it again")
 
 
 def _failed(place: str, error: OSError) -> IncompleteError:

@@ -171,7 +171,7 @@ def _reading(
     run_id: str,
 ) -> Reading:
     plan = make_plan(connection, options)
-    form, fallbacks = _form(connection, options, plan, run_id)
+    form, fallbacks = _form(connection, options, plan, run_id, folder)
     plan.fingerprint["kept as text"] = sorted(fallbacks)
     parts = Parts(
         sessions,
@@ -198,14 +198,14 @@ def _reading(
 
 
 def _form(
-    connection: psycopg.Connection[Any], options: ExportOptions, plan: Plan, run_id: str
+    connection: psycopg.Connection[Any], options: ExportOptions, plan: Plan, run_id: str, folder: Folder
 ) -> tuple[Form, dict[str, str]]:
     if options.format in {"csv", "jsonl"}:
         return raw_form(connection, plan.cutter, plan.table.identifier, options.format, options.merge), {}
     # Arrow costs 60 MB, which a text export need not pay.
     from tallymark.runs.export.arrow_parts import arrow_form
 
-    return arrow_form(connection, options, plan, run_id)
+    return arrow_form(connection, options, plan, run_id, folder)
 
 
 def _bytes_per_row(connection: psycopg.Connection[Any], plan: Plan) -> float:
