@@ -207,6 +207,15 @@ def test_a_condition_that_writes_or_sleeps_fails(database: Connection, run: Expo
     assert database.execute("SELECT count(*) FROM t").fetchone() == (1,)
 
 
+def test_what_reads_the_whole_table_may_take_longer_than_a_chunk(database: Connection, run: Export) -> None:
+    """The look at the values for Parquet, the one COPY, and the count at the end."""
+    database.execute("CREATE TABLE t AS SELECT i AS id, i / 2.0 AS n FROM generate_series(1, 900) i")
+    database.execute("ALTER TABLE t ALTER n TYPE numeric(9, 1), ADD PRIMARY KEY (id)")
+    result = run(where="pg_sleep(0.0013) IS NOT NULL", statement_timeout=1, format="parquet", chunk_mode=False)
+
+    assert result.rows == 900
+
+
 def test_a_comment_in_the_condition_ends_with_its_line(database: Connection, run: Export, tmp_path: Path) -> None:
     database.execute("CREATE TABLE t AS SELECT i AS id FROM generate_series(1, 20) i")
     assert run(where="id > 5 -- the first ones are old").rows == 15

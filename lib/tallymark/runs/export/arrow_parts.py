@@ -23,6 +23,7 @@ from tallymark.io.folder import Folder
 from tallymark.runs.export.arrow_rows import ArrowRows, SameRows
 from tallymark.runs.export.parts import CSV, Form
 from tallymark.runs.export.plan import Plan
+from tallymark.runs.export.sessions import over_the_whole_table
 
 
 def arrow_form(
@@ -70,10 +71,8 @@ def _columns(connection: psycopg.Connection[Any], plan: Plan, *, is_delta: bool)
         return columns
     selection, table = plan.cutter.selection, plan.table.identifier
     tests = sql.SQL(", ").join([sql.SQL("pg_catalog.bool_or({})").format(condition) for _, condition in asked])
-    row = connection.execute(
-        sql.SQL("SELECT {} FROM {} WHERE {}").format(tests, table, selection.filtered([])), prepare=False
-    ).fetchone()
-    assert row is not None
+    statement = sql.SQL("SELECT {} FROM {} WHERE {}").format(tests, table, selection.filtered([]))
+    row = over_the_whole_table(connection, statement)
     return as_text(columns, {name for (name, _), holds in zip(asked, row) if holds})
 
 

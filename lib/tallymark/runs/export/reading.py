@@ -25,7 +25,7 @@ from tallymark.retry import RetryPolicy
 from tallymark.runs.export.memory import resident_bytes
 from tallymark.runs.export.parts import Form, Parts, raw_form
 from tallymark.runs.export.plan import Plan, make_plan
-from tallymark.runs.export.sessions import Counts, Sessions
+from tallymark.runs.export.sessions import Counts, Sessions, over_the_whole_table
 
 _SAMPLE_ROWS = 20
 
@@ -70,15 +70,13 @@ class Reading:
         return self.plan.cutter.next_upper(lower, rows, ask)
 
     def count(self) -> int:
-        """Counts the rows that the snapshot holds, with all the workers that the server has for it."""
+        """Counts the rows that the snapshot holds."""
         selection, table = self.plan.cutter.selection, self.plan.table
 
         def counted(connection: psycopg.Connection[Any]) -> int:
-            connection.execute("SAVEPOINT counting; SET LOCAL max_parallel_workers_per_gather = 2")
             statement = sql.SQL("SELECT count(*) FROM {} WHERE {}").format(table.identifier, selection.filtered([]))
-            row = connection.execute(statement).fetchone()
-            connection.execute("ROLLBACK TO SAVEPOINT counting")
-            return int(row[0]) if row else 0
+            row = over_the_whole_table(connection, statement)
+            return int(row[0])
 
         return self.sessions.run(counted, f"counting the rows of {table}")[0]
 
@@ -122,7 +120,7 @@ def open_reading(
             server,
             name,
             snapshot=snapshot,
-            statement_timeout=options.statement_timeout,
+            statement_timeout=options.statement_timeout if options.chunk_mode else 0,
             refresh_every=options.refresh_every,
             policy=policy,
             counts=counts,

@@ -69,7 +69,7 @@ class Sessions:
 
     Args:
         snapshot: its name; None: each action has a transaction, and so a snapshot, of its own.
-        statement_timeout: seconds.
+        statement_timeout: seconds; 0 for no limit.
         refresh_every: actions after which a connection is closed and made anew, with the secret of then.
         policy: how often a transient failure of one action may follow another.
     """
@@ -194,6 +194,17 @@ class Sessions:
         self._counts.add(transaction=time.monotonic() - session.began)
         with suppress(psycopg.Error):
             session.connection.close()
+
+
+def over_the_whole_table(connection: Connection, statement: sql.Composed) -> tuple[Any, ...]:
+    """Returns the one row of a statement that reads everything: however long that takes, and with workers."""
+    connection.execute(
+        "SAVEPOINT whole; SET LOCAL statement_timeout = 0; SET LOCAL max_parallel_workers_per_gather = 2"
+    )
+    row = connection.execute(statement, prepare=False).fetchone()
+    connection.execute("ROLLBACK TO SAVEPOINT whole")
+    assert row is not None
+    return tuple(row)
 
 
 def _final(error: psycopg.Error, doing: str) -> TallymarkError:
