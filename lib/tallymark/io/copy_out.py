@@ -35,7 +35,7 @@ class CopyOut:
         self.rows = -1 if header else 0
 
     def __iter__(self) -> Iterator[Block]:
-        """Yields blocks of whole rows; a row beyond `BLOCK` comes alone.
+        """Yields blocks of whole rows, of at least `BLOCK` bytes but for the last one.
 
         Raises:
             psycopg.Error: as of any statement; so also where the connection broke, or rows got lost on the way.
@@ -53,28 +53,26 @@ class CopyOut:
         self._check_end(self._result(poll))
 
     def _blocks(self, poll: select.poll) -> Iterator[Block]:
-        waiting: list[Block] = []
-        size = 0
-        # What happens once for each row is all here: it decides how fast an export is.
+        block, rows = bytearray(), list[Block]()
+        # What happens once for each row is this loop's head and `append`: it decides how fast an export is.
         for length, row in map(self._connection.pgconn.get_copy_data, repeat(1)):
-            if 0 < length <= BLOCK:
-                waiting.append(row)
-                size += length
-                if size < BLOCK:
-                    continue
-            elif length == 0:
-                self._wait(poll)
+            if length > 0:
+                rows.append(row)
                 continue
-            if waiting:
-                self.rows += len(waiting)
-                yield b"".join(waiting)
-                waiting.clear()
-                size = 0
+            # All that libpq had read is in `rows`: some KB, which the processor's cache still holds.
+            self.rows += len(rows)
+            read = b"".join(rows)
+            rows.clear()
+            if len(read) < BLOCK:
+                block += read
+            if block and (len(block) >= BLOCK or len(read) >= BLOCK or length < 0):
+                yield block
+                block = bytearray()
+            if len(read) >= BLOCK:
+                yield read
             if length < 0:
                 return
-            if length > BLOCK:
-                self.rows += 1
-                yield row
+            self._wait(poll)
 
     def _result(self, poll: select.poll) -> pq.abc.PGresult:
         connection = self._connection.pgconn

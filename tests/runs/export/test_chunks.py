@@ -6,6 +6,8 @@ import json
 import re
 import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from tallymark.errors import ConfigError
 from tallymark.export.keys import KeyColumn
 from tallymark.export.spans import KeysetCutter, Selection, Span
 from tallymark.io.postgres import Server
+from tallymark.runs.export.live import Live
 
 Connection = psycopg.Connection[Any]
 
@@ -66,6 +69,15 @@ def test_rows_with_null_in_the_key_are_all_there_and_in_order(
     content = (tmp_path / "t.csv").read_bytes().partition(b"\n")[2]
 
     assert content == copied(database, f"SELECT * FROM t WHERE {where} ORDER BY {keys}")
+
+
+def test_a_chunk_may_end_among_the_last_rows_whose_key_is_null(
+    database: Connection, run: Export, tmp_path: Path
+) -> None:
+    database.execute("CREATE TABLE t AS SELECT CASE WHEN i % 5 > 0 THEN i END AS k FROM generate_series(1, 2500) i")
+
+    assert run(order_by=("k",), batch_size=600, verify=True).rows == 2_500
+    assert same(database, tmp_path / "out")
 
 
 def test_gaps_in_the_key_cost_no_statements(database: Connection, run: Export, tmp_path: Path) -> None:
@@ -126,6 +138,39 @@ def test_a_table_without_a_key_is_cut_by_its_pages(database: Connection, run: Ex
     assert same(database, tmp_path / "out")
 
 
+def test_a_table_with_a_key_is_cut_by_its_pages_where_that_is_asked_for(
+    database: Connection, run: Export, tmp_path: Path
+) -> None:
+    """The file is that of one COPY of the table."""
+    database.execute("CREATE TABLE t AS SELECT i * 7919 % 10007 AS id FROM generate_series(1, 9000) i")
+    database.execute("ALTER TABLE t ADD PRIMARY KEY (id)")
+    result = run(order_by=("ctid",), merge=True, to=str(tmp_path / "t.csv"))
+
+    assert (result.manifest["cut_by"], result.manifest["order"]) == ("ctid", [])
+    assert len(result.manifest["chunks"]) > 5
+    assert (tmp_path / "t.csv").read_bytes() == b"id\n" + copied(database, "SELECT * FROM t")
+
+
+@pytest.mark.parametrize("kind", ["TABLE", "MATERIALIZED VIEW"])
+def test_nobody_rewrites_what_is_being_exported(database: Connection, run: Export, tmp_path: Path, kind: str) -> None:
+    """A materialised view that is refreshed, or a table that is clustered, would be another file, and empty."""
+    database.execute(f"CREATE {kind} t AS SELECT i AS id FROM generate_series(1, 9000) i; SET lock_timeout = 50")
+    rewrite = "VACUUM FULL t" if kind == "TABLE" else "REFRESH MATERIALIZED VIEW t"
+    seen: list[str] = []
+
+    @contextmanager
+    def look(live: Live) -> Iterator[None]:
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            database.execute(rewrite)  # type: ignore[call-overload]
+        seen.append(rewrite)
+        yield
+
+    assert run(show_progress=look).rows == 9_000
+    assert seen
+    assert same(database, tmp_path / "out")
+    database.execute(rewrite)  # type: ignore[call-overload]
+
+
 def test_leaves_of_a_partitioned_table_are_each_cut_by_their_own_pages(
     database: Connection, run: Export, tmp_path: Path
 ) -> None:
@@ -154,7 +199,9 @@ def test_children_of_a_table_are_counted_once(database: Connection, run: Export,
     ("made", "given", "words"),
     [
         ("CREATE VIEW t AS SELECT 1 AS a", {}, "it is a view"),
-        ("CREATE TABLE t (a int)", {"consistency": "per-chunk"}, "takes --consistency snapshot"),
+        ("CREATE TABLE t (a int)", {"consistency": "per-chunk"}, "has no key.* takes --consistency snapshot"),
+        ("CREATE TABLE t (a int PRIMARY KEY)", {"order_by": ("ctid", "a")}, "no column 'ctid'"),
+        ("CREATE TABLE t (a int PRIMARY KEY)", {"order_by": ("ctid",), "consistency": "per-chunk"}, "t. cannot be cut"),
         ("CREATE TABLE t (a int)", {"columns": ("b",)}, "no column 'b'"),
         ("CREATE TABLE t (a int)", {"order_by": ("aa",)}, "Did you mean a"),
         ("CREATE TABLE u (a int)", {}, 'no table "t"'),

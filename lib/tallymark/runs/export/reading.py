@@ -219,11 +219,11 @@ def _bytes_per_row(connection: psycopg.Connection[Any], plan: Plan) -> float:
 
 
 def _lockable(connection: psycopg.Connection[Any], options: ExportOptions) -> str | None:
-    """Returns the table as SQL, if it is of a kind that can be locked."""
+    """Returns the table as SQL, if it is one that can be read."""
     name = table_name(options.table)
     found = connection.execute(
         "SELECT c.relkind::text FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass(%s)", (str(name),)
     ).fetchone()
     if found is None:
         raise ConfigError(f"there is no table {name} in this database: check the name, its quotes and the schema")
-    return name.identifier.as_string(connection) if found[0] in "rp" else None
+    return name.identifier.as_string(connection) if found[0] in "rpmvf" else None
