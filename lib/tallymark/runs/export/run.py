@@ -224,7 +224,8 @@ class _Export:
         if choice == "refuse":
             raise IncompleteError(
                 "the snapshot of this export is gone, so the rest would be of another moment: --resume with "
-                "--on-lost-snapshot recheck makes all of it one moment again, mix goes on and says so"
+                "--on-lost-snapshot recheck makes all of it one moment again, mix goes on and says so; if the server "
+                "is a standby, set hot_standby_feedback = on there"
             )
         _log.warning("The snapshot is gone; going on in a new one: %s", choice)
         if self._keeper is not None:

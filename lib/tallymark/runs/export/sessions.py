@@ -177,7 +177,10 @@ class Sessions:
         except psycopg.Error as error:
             if not is_lost(error):
                 raise
-            raise SnapshotLostError("the snapshot is gone: the session that held it has ended") from None
+            raise SnapshotLostError(
+                "the snapshot is gone: the session that held it has ended (a standby ends it where it conflicts with "
+                "recovery, unless hot_standby_feedback = on is set there)"
+            ) from None
 
     def _give_back(self, session: _Session) -> None:
         self._counts.add(transaction=time.monotonic() - session.began)
