@@ -26,6 +26,7 @@ from tallymark.io.objects import join
 from tallymark.io.postgres import Server
 
 Connection = psycopg.Connection[Any]
+SCHEMA = pa.schema([("id", pa.int32()), ("v", pa.string())])
 TABLE = "CREATE TABLE t AS SELECT i AS id, 'v' || i AS v FROM generate_series(1, 4500) i"
 
 
@@ -52,14 +53,39 @@ def test_an_export_to_s3_is_read_again_from_there(run: Export, bucket: Bucket, f
     assert run(to=f"s3://{bucket.name}/none", format=form, verify=True, where="id < 0").rows == 0
 
 
-def test_rows_in_a_partitioned_delta_table_cannot_be_verified(
+@pytest.mark.parametrize(
+    ("there", "words"),
+    [
+        ({"partition_by": ["v"]}, "it is partitioned"),
+        ({"constraint": {"small": "id < 9"}}, "it has constraints"),
+        ({"schema": pa.schema([("id", pa.int64()), ("v", pa.string())])}, "its column id is int64, not int32"),
+        ({"schema": pa.schema([("id", pa.int32())])}, "it has no column v"),
+        ({"schema": pa.schema([*SCHEMA, pa.field("w", pa.int32(), nullable=False)])}, "its column w must be filled"),
+    ],
+)
+def test_a_delta_table_that_asks_for_more_than_these_rows_is_refused(
+    run: Export, database: Connection, tmp_path: Path, there: dict[str, Any], words: str
+) -> None:
+    database.execute("CREATE TABLE t AS SELECT 1 AS id, 'x' AS v")
+    constraint = there.pop("constraint", None)
+    table = DeltaTable.create(tmp_path / "out", **{"schema": SCHEMA, **there})
+    if constraint:
+        table.alter.add_constraint(constraint)
+    with pytest.raises(ConfigError, match=words):
+        run(format="delta")
+
+
+def test_rows_are_added_to_a_delta_table_that_has_other_columns_too(
     run: Export, database: Connection, tmp_path: Path
 ) -> None:
     database.execute("CREATE TABLE t AS SELECT 1 AS id, 'x' AS v")
-    DeltaTable.create(tmp_path / "out", pa.schema([("id", pa.int32()), ("v", pa.string())]), partition_by=["v"])
-    with pytest.raises(ConfigError, match="partitioned"):
-        run(format="delta", verify=True)
-    assert run(format="delta").rows == 1
+    DeltaTable.create(tmp_path / "out", pa.schema([("w", pa.int32()), *SCHEMA]))
+    for run_id in ("monday", "tuesday"):
+        run(format="delta", run_id=run_id, verify=True)
+        (tmp_path / "out.manifest.json").unlink()
+
+    found = DeltaTable(tmp_path / "out").to_pyarrow_table().to_pylist()
+    assert found == [{"w": None, "id": 1, "v": "x"}] * 2
 
 
 @pytest.mark.usefixtures("table")

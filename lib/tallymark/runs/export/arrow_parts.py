@@ -39,12 +39,12 @@ def arrow_form(
     def open_part(path: Path) -> ParquetPart:
         return ParquetPart(path, schema)
 
-    publish: Callable[[Span, Path], None] | None = None
+    publish: Callable[[Span, Path, int], None] | None = None
     files: Callable[[Chunk], Iterator[Path]] = partial(_file, folder)
     if options.format == "delta":
         from tallymark.runs.export.delta_parts import DeltaParts
 
-        table = DeltaParts.open(options, run_id, schema, folder)
+        table = DeltaParts.open(options.to, run_id, schema, folder)
         publish, files = table.publish, table.files
     return Form("parquet", CSV, b"", open_part, publish, lambda chunk: SameRows(schema, files(chunk))), fallbacks
 

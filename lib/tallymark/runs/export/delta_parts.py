@@ -12,13 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from tallymark.config.export_options import ExportOptions
-from tallymark.errors import ConfigError
+from tallymark.errors import IncompleteError
 from tallymark.export.checkpoint import Chunk
 from tallymark.export.spans import Span
-from tallymark.io import delta_append, delta_rs
+from tallymark.io import delta_append
 from tallymark.io.folder import Folder
 from tallymark.io.objects import ObjectStore, normalise_uri
 
@@ -31,45 +29,42 @@ class DeltaParts:
     run_id: str
 
     @classmethod
-    def open(cls, options: ExportOptions, run_id: str, schema: pa.Schema, parts: Folder) -> DeltaParts:
+    def open(cls, place: str, run_id: str, schema: pa.Schema, parts: Folder) -> DeltaParts:
         """Makes the table where it is missing.
 
         Raises:
-            ConfigError: it is partitioned, so the files of a chunk cannot be held against its rows.
+            ConfigError: the table that is there cannot take the rows.
         """
-        table = replace(parts, uri=normalise_uri(options.to))
-        delta_rs.make_table(parts.store, table.uri, schema)
-        if options.verify and delta_rs.open_table(parts.store, table.uri).metadata().partition_columns:
-            raise ConfigError(f"--verify: the Delta table {options.to} is partitioned, which can only be counted")
+        table = replace(parts, uri=normalise_uri(place))
+        delta_append.open_plain(table.store, table.uri, schema)
         return cls(table, run_id)
 
-    def _name(self, span: Span) -> str:
+    def _commit(self, span: Span) -> str:
         return f"tallymark-export/{self.run_id}/{span.number}"
 
-    def files(self, chunk: Chunk) -> Iterator[Path]:
-        """Yields local paths of the files that the commit of a chunk added, each valid until the next one."""
-        if chunk.bytes:
-            for name in delta_append.files_of(self.table.store, self.table.uri, self._name(chunk.span)):
-                with self.table.local(name) as path:
-                    yield path
+    def _file(self, span: Span) -> str:
+        return f"part-{span.number:08}-{self.run_id}.parquet"
 
-    def publish(self, span: Span, path: Path) -> None:
+    def publish(self, span: Span, path: Path, rows: int) -> None:
         """Commits a chunk, unless an earlier attempt did.
 
         Raises:
             IncompleteError: it could not be written.
         """
-        with pq.ParquetFile(path) as file:
-            schema = file.schema_arrow
-            groups: Iterator[pa.RecordBatch] = (
-                batch for number in range(file.num_row_groups) for batch in file.read_row_group(number).to_batches()
-            )
-            delta_append.append_once(
-                self.table.store,
-                self.table.uri,
-                pa.RecordBatchReader.from_batches(schema, groups),
-                self._name(span),
-            )
+        delta_append.append_once(self.table.store, self.table.uri, path, self._file(span), rows, self._commit(span))
+
+    def files(self, chunk: Chunk) -> Iterator[Path]:
+        """Yields a local path of the file of a chunk that has rows.
+
+        Raises:
+            IncompleteError: it is not in the table.
+        """
+        if not chunk.bytes:
+            return
+        if not delta_append.was_appended(self.table.store, self.table.uri, self._commit(chunk.span)):
+            raise IncompleteError(f"the table {self.table.uri} has lost chunk {chunk.span.number}: export again")
+        with self.table.local(self._file(chunk.span)) as path:
+            yield path
 
 
 def empty(place: str) -> None:

@@ -62,7 +62,7 @@ class Form:
     copy: str
     header: bytes
     open: Callable[[Path], PartFile]
-    publish: Callable[[Span, Path], None] | None = None
+    publish: Callable[[Span, Path, int], None] | None = None
     compare: Callable[[Chunk], Comparison] | None = None
 
     @property
@@ -157,7 +157,7 @@ class Parts:
             self._folder.publish(name)
         else:
             self._folder.check()
-            self._form.publish(span, path)
+            self._form.publish(span, path, rows)
             path.unlink()
         is_file = has_part and self._form.publish is None
         return Chunk(
