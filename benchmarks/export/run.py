@@ -45,7 +45,7 @@ ALTER TABLE big_{rows} ADD PRIMARY KEY (id)
 SETTINGS = {"max_wal_size": "8GB", "shared_buffers": "1GB", "checkpoint_timeout": "30min"}
 PSQL, ORDERED, ONE, TWO = "psql COPY", "psql COPY, ordered", "export csv, 1 worker", "export csv, 2 workers"
 LOOP, SPARK, CONNECTORX, DUCKDB = "LIMIT/OFFSET loop", "Spark JDBC to csv", "ConnectorX to parquet", "DuckDB to parquet"
-PARQUET = "export parquet, 2 workers"
+PARQUET, BY_PAGES = "export parquet, 2 workers", ", by pages"
 PEERS = {
     LOOP: (sys.executable, "offset_loop.py"),
     SPARK: (sys.executable, "spark_jdbc_csv.py"),
@@ -109,7 +109,8 @@ class Bench:
         if case.startswith("export"):
             form, workers = case.split()[1].rstrip(","), case.split()[2]
             given = ["--table", table, "--to", str(out / "t"), "--format", form, "--workers", workers]
-            return [str(ROOT / "spark-submit.sh"), "export", *given]
+            pages = ["--order-by", "ctid"] if case.endswith(BY_PAGES) else []
+            return [str(ROOT / "spark-submit.sh"), "export", *given, *pages]
         python, script = PEERS[case]
         return [python, str(HERE / "peers" / script), self._dsn(case), table, str(out / "t"), str(rows)]
 
@@ -135,7 +136,7 @@ def note(found: Found) -> None:
              found.process_peak]
         )  # fmt: skip
     print(
-        f"{found.case:<26} {found.rows:>10,} rows {found.seconds:7.2f} s, {found.cpu_seconds:6.2f} s of a processor, "
+        f"{found.case:<30} {found.rows:>10,} rows {found.seconds:7.2f} s, {found.cpu_seconds:6.2f} s of a processor, "
         f"{found.peak_mb:>5,} MB",
         flush=True,
     )
@@ -172,14 +173,14 @@ def measure_all(bench: Bench, large: int, small: int, repetitions: int, peers: S
         bench.fill(rows)
     manifest: dict[str, Any] = {}
     for _ in range(repetitions):
-        for case in (PSQL, ORDERED, ONE, TWO):
+        for case in (PSQL, ORDERED, ONE, TWO, ONE + BY_PAGES, TWO + BY_PAGES):
             made = bench.run(case, large)
             manifest = made if case == ONE else manifest
     note_chunks(manifest)
     for _ in range(repetitions):
         for case in (PSQL, ONE, TWO, PARQUET, *peers):
             bench.run(case, small)
-    for case in (PARQUET, *(peer for peer in peers if peer != LOOP)):
+    for case in (PARQUET, *(peer for peer in peers if peer in (CONNECTORX, DUCKDB))):
         bench.run(case, large)
     for form in ("csv", "jsonl", "parquet", "delta"):
         bench.run(f"export {form}, 2 workers", tiny)
@@ -195,14 +196,14 @@ def summary(found: list[Found], large: int, small: int) -> list[str]:
         peaks = _medians(found, rows, lambda each: each.peak_mb)
         lines.append(f"{rows:,} rows: rows/s, times psql COPY, MB of all processes")
         lines += [
-            f"  {case:<26} {rows / seconds:>10,.0f} {times[PSQL] / seconds:6.2f} x {peaks[case]:>6,.0f} MB"
+            f"  {case:<30} {rows / seconds:>10,.0f} {times[PSQL] / seconds:6.2f} x {peaks[case]:>6,.0f} MB"
             for case, seconds in times.items()
         ]
     tiny = small // 10
     before, after = (_medians(found, rows, lambda each: each.process_peak) for rows in (tiny, large))
     lines.append(f"growth of the process from {tiny:,} to {large:,} rows")
     lines += [
-        f"  {case:<26} {before[case] / 1e6:6.1f} -> {after[case] / 1e6:6.1f} MB"
+        f"  {case:<30} {before[case] / 1e6:6.1f} -> {after[case] / 1e6:6.1f} MB"
         for case in before
         if before[case] and case in after
     ]

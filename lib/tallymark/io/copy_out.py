@@ -7,7 +7,7 @@ list. The statement goes by the extended protocol, which takes one statement onl
 from __future__ import annotations
 
 import select
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from itertools import repeat
 from typing import Any
 
@@ -35,7 +35,7 @@ class CopyOut:
         self.rows = -1 if header else 0
 
     def __iter__(self) -> Iterator[Block]:
-        """Yields blocks of whole rows, of at least `BLOCK` bytes but for the last one.
+        """Yields blocks of whole rows, which end at the same rows whatever the network brought at once.
 
         Raises:
             psycopg.Error: as of any statement; so also where the connection broke, or rows got lost on the way.
@@ -62,17 +62,16 @@ class CopyOut:
             # All that libpq had read is in `rows`: some KB, which the processor's cache still holds.
             self.rows += len(rows)
             read = b"".join(rows)
-            rows.clear()
-            if len(read) < BLOCK:
+            if len(block) + len(read) < BLOCK:
                 block += read
-            if block and (len(block) >= BLOCK or len(read) >= BLOCK or length < 0):
-                yield block
-                block = bytearray()
-            if len(read) >= BLOCK:
-                yield read
+            else:
+                block = yield from _cut(block, rows)
+            rows.clear()
             if length < 0:
-                return
+                break
             self._wait(poll)
+        if block:
+            yield block
 
     def _result(self, poll: select.poll) -> pq.abc.PGresult:
         connection = self._connection.pgconn
@@ -96,3 +95,19 @@ class CopyOut:
         if not poll.poll(self._patience_ms):
             raise psycopg.OperationalError("the server has been silent for too long")
         self._connection.pgconn.consume_input()
+
+
+def _cut(block: bytearray, rows: list[Block]) -> Generator[Block, None, bytearray]:
+    """Yields what is full, a row beyond `BLOCK` alone; returns the begin of the next block."""
+    for row in rows:
+        if len(row) >= BLOCK and block:
+            yield block
+            block = bytearray()
+        if len(row) >= BLOCK:
+            yield row
+            continue
+        block += row
+        if len(block) >= BLOCK:
+            yield block
+            block = bytearray()
+    return block

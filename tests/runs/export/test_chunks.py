@@ -8,6 +8,8 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import psycopg
 import pytest
 
 from export_runs import Export, copied, rows
+from postgres_server import TcpProxy
 from tallymark.errors import ConfigError
 from tallymark.export.keys import KeyColumn
 from tallymark.export.spans import KeysetCutter, Selection, Span
@@ -78,6 +81,27 @@ def test_a_chunk_may_end_among_the_last_rows_whose_key_is_null(
 
     assert run(order_by=("k",), batch_size=600, verify=True).rows == 2_500
     assert same(database, tmp_path / "out")
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_two_runs_make_equal_bytes_whatever_the_network_brings_at_once(
+    database: Connection, run: Export, fresh_database: Server, postgres_proxy: TcpProxy, tmp_path: Path, form: str
+) -> None:
+    """Rows of a few bytes, of more than a block, and in between."""
+    database.execute(
+        "CREATE TABLE t AS SELECT i AS id, repeat(chr(97 + i % 26), CASE i % 500 WHEN 7 THEN 300000 ELSE i % 900 END) "
+        "AS v FROM generate_series(1, 9000) i; ALTER TABLE t ADD PRIMARY KEY (id)"
+    )
+    postgres_proxy.delay = 0.001
+    slow = replace(fresh_database, port=postgres_proxy.port)
+    for place, server in (("one", fresh_database), ("two", slow)):
+        run(server=server, to=str(tmp_path / place), format=form, batch_size=9_000)
+
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+
+
+def digests(folder: Path) -> list[str]:
+    return [sha256(part.read_bytes()).hexdigest() for part in sorted(folder.glob("part-*"))]
 
 
 def test_gaps_in_the_key_cost_no_statements(database: Connection, run: Export, tmp_path: Path) -> None:
