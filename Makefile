@@ -62,17 +62,19 @@ bench-ingest: venv jars ## measure ingest beside bare decryption and a plain loo
 bench-bulkload: venv jars ## measure bulkload against Spark's JDBC writer and psql; larger: BENCH="--records 2000000"
 	@$(PYTHON) benchmarks/bulkload/run.py $(BENCH)
 
+# --- export
+bench-export: venv jars build/peers-export/requirements.txt ## measure export and its peers (ten minutes); quicker: BENCH="--repetitions 1"
+	@$(PYTHON) benchmarks/export/run.py $(BENCH)
+
 # The peers see the Spark of .venv through a .pth file, and nothing that they bring gets into .venv.
 build/peers/requirements.txt: benchmarks/requirements.txt
-	@rm -rf build/peers
-	@$(PYTHON) -m venv build/peers
-	@$(PYTHON) -c 'import site; print(site.getsitepackages()[0])' > "$$(echo build/peers/lib/python3.*/site-packages)/project.pth"
-	@build/peers/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $<
+build/peers-export/requirements.txt: benchmarks/export/requirements.txt
+build/peers/requirements.txt build/peers-export/requirements.txt:
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv $(@D)
+	@$(PYTHON) -c 'import site; print(site.getsitepackages()[0])' > "$$(echo $(@D)/lib/python3.*/site-packages)/project.pth"
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $<
 	@cp $< $@
-
-# --- export
-bench-export: venv ## measure export against psql and a LIMIT/OFFSET loop (minutes); BENCH_EXPORT="--rows 10000000"
-	@$(PYTHON) benchmarks/export/run.py $(BENCH_EXPORT)
 
 demo-export: venv jars ## start a PostgreSQL, fill a table and export it by conf/export.yaml
 	@$(PYTHON) demo/export_demo.py

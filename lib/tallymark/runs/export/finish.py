@@ -67,7 +67,7 @@ def _clean(place: Place, made: dict[str, Any]) -> None:
 
 def _verified(state: State, reading: Reading) -> State:
     for holds, what in (
-        (reading.parts.source_holds, "the source, read again in the same snapshot, holds other rows for"),
+        (reading.parts.both_hold, "the source, read again in the same snapshot, holds other rows than the parts for"),
         (reading.parts.file_holds, "the file, read again, is not what was written for"),
     ):
         wrong = sorted(reading.parts.differing(state.chunks, holds))
