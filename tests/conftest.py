@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from s3_server import S3Server
 
-pytest_plugins = ["postgres_fixtures", "s3_fixtures"]
+pytest_plugins = ["cluster_fixtures", "postgres_fixtures", "s3_fixtures"]
 
 ROOT = Path(__file__).parents[1]
 PYTHON = ROOT / ".venv/bin/python"
@@ -141,7 +141,7 @@ def standalone_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
 
     home = Path(pyspark.__file__).parent
     work = tmp_path_factory.mktemp("cluster")
-    port = _free_port()
+    port = free_port()
     url = f"spark://127.0.0.1:{port}"
     environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     environment |= {"SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "512m"}
@@ -168,7 +168,7 @@ def standalone_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
                         stderr=subprocess.STDOUT,
                     )
                 )
-            _wait_for(log, "I have been elected leader" if name == "master" else "Successfully registered with master")
+            wait_for(log, "I have been elected leader" if name == "master" else "Successfully registered with master")
         yield url
     finally:
         for process in reversed(running):
@@ -177,13 +177,13 @@ def standalone_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
             process.wait(30)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
 
 
-def _wait_for(log: Path, words: str, seconds: float = 90) -> None:
+def wait_for(log: Path, words: str, seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while words not in log.read_text(errors="replace"):
         if time.monotonic() > end:

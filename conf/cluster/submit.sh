@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Submits an application whose driver runs on the cluster, waits for its end, and gives back what the job said there:
+# its output, its log and its exit code. Called by spark-submit.sh:  submit.sh PYTHON FILES SPARK-SUBMIT [arguments]
+#
+# spark-submit itself ends with 1 whatever the job ended with, and 1 is the job's word for "different". On YARN the exit
+# code stands in the diagnostics of the application; one that ended without is incomplete (3).
+set -euo pipefail
+
+python="$1" files="$2" submit="$3"
+shift 3
+private="$(mktemp -d)" # for this user alone, as mktemp makes it
+trap 'rm -rf "$private"' EXIT
+
+# What the job would find in the environment here. In a file, because a command line can be read by everybody.
+"$python" - >"$private/tallymark-environment.json" <<'PYTHON'
+import json, os, sys
+
+OURS = ("TALLYMARK_", "PG", "GCP_DB_", "AWS_DB_", "AZURE_DB_")
+json.dump({name: value for name, value in os.environ.items() if name.startswith(OURS)}, sys.stdout)
+PYTHON
+files="${files:+$files,}$private/tallymark-environment.json"
+[ ! -f .env ] || files="$files,.env"
+
+# Prints a log of the driver. It is on its way to where YARN collects logs for some seconds after the end.
+print_log() {
+  local id="$1" stream="$2" try
+  for try in 1 2 3 4 5 6; do
+    if yarn logs -applicationId "$id" -am 1 -log_files "$stream" >"$private/log" 2>"$private/error" &&
+      grep -q "^LogType:$stream" "$private/log"; then
+      sed -n '/^LogContents:$/,/^End of LogType/{//!p}' "$private/log"
+      return
+    fi
+    sleep "$try"
+  done
+  echo "tallymark: YARN does not hand out the driver's $stream: yarn logs -applicationId $id" >&2
+}
+
+# One attempt: an exit code above 0 is an answer of the job, not a reason to run it again.
+set +e
+{
+  "$submit" --conf spark.yarn.maxAppAttempts=1 --files "$files" "$@" 2>&1 >&3 3>&- | tee "$private/told" >&2 3>&-
+  code="${PIPESTATUS[0]}"
+} 3>&1
+set -e
+
+id="$(grep -Eom1 'application_[0-9]+_[0-9]+' "$private/told" || true)"
+if [ -n "$id" ] && type -P yarn >/dev/null; then
+  print_log "$id" stderr >&2
+  print_log "$id" stdout
+elif [ -n "$id" ]; then
+  echo "tallymark: what the job said is in its log: yarn logs -applicationId $id" >&2
+fi
+if [ "$code" != 0 ]; then
+  code="$(sed -En 's/.*User application exited with status ([0-9]+).*/\1/p' "$private/told" | tail -n 1)"
+fi
+exit "${code:-3}"
