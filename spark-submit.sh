@@ -87,6 +87,7 @@ if [ -z "$submit" ]; then
   export SPARK_HOME
 else
   python="${VIRTUAL_ENV:+$VIRTUAL_ENV/bin/}python3"
+  [ -n "$help" ] || "$root/conf/cluster/require.sh" "$submit"
 fi
 
 # --- On other machines: the packaged environment, where there is one and no other Python is named.
@@ -150,7 +151,6 @@ complete() {
 
 # --- A cluster's Spark: its own class path and Delta, only our code and its packages go along.
 if [ -n "$submit" ]; then
-  "$root/conf/cluster/require.sh" "$submit"
   complete "$submit"
   exec "$submit" ${options[@]+"${options[@]}"} "$script" "$@"
 fi

@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,8 +83,10 @@ def cluster_spark(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "spark.ui.enabled": "false",
         # Nothing is uploaded: the machines have Spark.
         "spark.yarn.jars": f"local:{home}/jars/*",
-        "spark.yarn.submit.file.replication": "1",
-        # The executors of a standalone cluster learn from their machine where S3 is, those of YARN from the NodeManager.
+        # Short runs: what the second compiler costs they do not get back.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+        "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+        "spark.yarn.am.extraJavaOptions": "-XX:TieredStopAtLevel=1",
         "spark.driver.host": "127.0.0.1",
     }
     text = "".join(f"{name} {value}\n" for name, value in settings.items())
@@ -128,7 +130,7 @@ def _running(command: list[str], log: Path, words: str, **how: object) -> Iterat
                 process.wait(30)
 
 
-def _submit(folder: Path, home: Path, environment: Mapping[str, str]) -> Submit:
+def _submit(folder: Path, home: Path, environment: dict[str, str]) -> Submit:
     folder.mkdir()
     own = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     return Submit(ROOT / "spark-submit.sh", folder, own | environment | {"SPARK_HOME": str(home)})
@@ -171,19 +173,21 @@ def _standalone(work: Path, s3: S3Server, home: Path) -> Iterator[Cluster]:
     work.mkdir()
     port = free_port()
     master = f"spark://127.0.0.1:{port}"
-    environment = _environment(s3) | {"SPARK_HOME": str(home)}
+    environment = _environment(s3) | {"SPARK_HOME": str(home), "SPARK_LOCAL_DIRS": str(work / "local")}
+    environment["SPARK_WORKER_OPTS"] = "-Dspark.decommission.enabled=true"
     start = str(home / "bin/spark-class")
     with ExitStack() as stack:
         run = [start, f"{_DEPLOY}.master.Master", "--host", "127.0.0.1", "--port", str(port), "--webui-port", "0"]
         stack.enter_context(_running(run, work / "master.log", "elected leader", cwd=work, env=environment))
         workers = []
         for number in (1, 2):
+            host = f"127.0.0.{number}"  # Spark starts no speculative double on the host of the first one
             run = [
-                start, f"{_DEPLOY}.worker.Worker", "--host", "127.0.0.1", "--webui-port", "0", "--cores", "1",
+                start, f"{_DEPLOY}.worker.Worker", "--host", host, "--webui-port", "0", "--cores", "1",
                 "--memory", "1g", "--work-dir", str(work / f"worker-{number}"), master,
             ]  # fmt: skip
             log = work / f"worker-{number}.log"
-            running = _running(run, log, "registered with master", cwd=work, env=environment)
+            running = _running(run, log, "registered with master", cwd=work, env=environment | {"SPARK_LOCAL_IP": host})
             workers.append(stack.enter_context(running))
         yield Cluster(_submit(work / "caller", home, s3.environment), master, work, workers)
 

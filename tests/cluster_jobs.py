@@ -128,7 +128,7 @@ def bulkload_job(bucket: Bucket, database: Server, folder: Path, files: int = _F
 def export_job(bucket: Bucket, database: Server, rows: int = 20_000) -> Job:
     with database.connect("tests") as connection:
         connection.execute(
-            "CREATE TABLE orders AS SELECT i AS id, 'order ' || i AS note FROM generate_series(1, %s::int) i" % rows
+            f"CREATE TABLE orders AS SELECT i AS id, 'order ' || i AS note FROM generate_series(1, {rows}) i".encode()
         )
         connection.execute("ALTER TABLE orders ADD PRIMARY KEY (id)")
 

@@ -73,6 +73,12 @@ def spark(s3_server: S3Server) -> Iterator[SparkSession]:
     session.stop()
 
 
+def make_executable(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
+
 @dataclass(frozen=True)
 class Submitted:
     """How a start of ./spark-submit.sh ended."""

@@ -3,12 +3,13 @@
 # its output, its log and its exit code. Called by spark-submit.sh:  submit.sh PYTHON FILES SPARK-SUBMIT [arguments]
 #
 # spark-submit itself ends with 1 whatever the job ended with, and 1 is the job's word for "different". On YARN the exit
-# code stands in the diagnostics of the application; one that ended without is incomplete (3).
+# code stands in the diagnostics of the application; where none of the job's stands there, it is incomplete (3).
 set -euo pipefail
 
 python="$1" files="$2" submit="$3"
 shift 3
-private="$(mktemp -d)" # for this user alone, as mktemp makes it
+umask 077
+private="$(mktemp -d)"
 trap 'rm -rf "$private"' EXIT
 
 # What the job would find in the environment here. In a file, because a command line can be read by everybody.
@@ -53,4 +54,7 @@ fi
 if [ "$code" != 0 ]; then
   code="$(sed -En 's/.*User application exited with status ([0-9]+).*/\1/p' "$private/told" | tail -n 1)"
 fi
-exit "${code:-3}"
+case "$code" in
+  [0-4] | 130) exit "$code" ;;
+  *) exit 3 ;; # killed, or never started
+esac
