@@ -7,7 +7,6 @@ that imports. Their machines have credentials for the S3 server, as instance rol
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -124,10 +123,11 @@ def _running(command: list[str], log: Path, words: str, **how: object) -> Iterat
             wait_for(log, words)
             yield process
         finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGCONT)
-                process.terminate()
-                process.wait(30)
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def _submit(folder: Path, home: Path, environment: dict[str, str]) -> Submit:

@@ -11,11 +11,15 @@ from cluster_jobs import KEY, Job, bulkload_job, export_job, ingest_job, reconci
 from s3_server import Bucket, S3Server
 from tallymark.io.postgres import Server
 
-pytestmark = pytest.mark.clusters
-MODES = ["standalone client", "yarn client", "yarn cluster"]
+# The farthest way is a part of `make test`, the others are for `make test-clusters`.
+STARTS = [
+    pytest.param(job, kind, marks=() if (job, kind) == ("reconcile", "yarn cluster") else pytest.mark.clusters)
+    for kind in ("standalone client", "yarn client", "yarn cluster")
+    for job in ("reconcile", "ingest", "bulkload", "export")
+]
 
 
-@pytest.fixture(params=["reconcile", "ingest", "bulkload", "export"])
+@pytest.fixture
 def job(
     request: pytest.FixtureRequest, bucket: Bucket, s3_server: S3Server, fresh_database: Server, tmp_path: Path
 ) -> Job:
@@ -28,7 +32,7 @@ def job(
     return jobs[request.param]()
 
 
-@pytest.mark.parametrize("kind", MODES)
+@pytest.mark.parametrize(("job", "kind"), STARTS, indirect=["job"])
 def test_a_job_does_the_same_wherever_its_driver_and_executors_run(
     request: pytest.FixtureRequest, kind: str, job: Job
 ) -> None:
