@@ -133,7 +133,7 @@ def _running(command: list[str], log: Path, words: str, **how: object) -> Iterat
 def _submit(folder: Path, home: Path, environment: dict[str, str]) -> Submit:
     folder.mkdir()
     own = {name: value for name, value in os.environ.items() if name not in FOREIGN}
-    return Submit(ROOT / "spark-submit.sh", folder, own | environment | {"SPARK_HOME": str(home)})
+    return Submit(ROOT / "spark-submit.sh", folder, own | environment | {"SPARK_HOME": str(home)}, seconds=900)
 
 
 @pytest.fixture(scope="session")

@@ -95,6 +95,7 @@ class Submit:
     script: Path
     folder: Path
     environment: Mapping[str, str]
+    seconds: float = 300
 
     def __call__(self, *arguments: str, **environment: str) -> Submitted:
         done = subprocess.run(
@@ -104,7 +105,7 @@ class Submit:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=self.seconds,
             check=False,
         )
         return Submitted(done.returncode, done.stdout, done.stderr)

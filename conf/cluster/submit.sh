@@ -22,18 +22,20 @@ PYTHON
 files="${files:+$files,}$private/tallymark-environment.json"
 [ ! -f .env ] || files="$files,.env"
 
-# Prints a log of the driver. It is on its way to where YARN collects logs for some seconds after the end.
+# Prints the log of the driver, whose container is the first one, as YARN collects it some seconds after the end.
 print_log() {
-  local id="$1" stream="$2" try
+  local id="$1" container="" try stream
   for try in 1 2 3 4 5 6; do
-    if yarn logs -applicationId "$id" -am 1 -log_files "$stream" >"$private/log" 2>"$private/error" &&
-      grep -q "^LogType:$stream" "$private/log"; then
-      sed -n '/^LogContents:$/,/^End of LogType/{//!p}' "$private/log"
-      return
-    fi
+    container="$(yarn logs -applicationId "$id" -show_application_log_info 2>/dev/null | grep -om1 'container_[0-9a-z_]*_000001')" && break
     sleep "$try"
   done
-  echo "tallymark: YARN does not hand out the driver's $stream: yarn logs -applicationId $id" >&2
+  for stream in stderr stdout; do
+    yarn logs -applicationId "$id" -containerId "${container:-none}" -log_files "$stream" 2>/dev/null |
+      sed -n '/^LogContents:$/,/^End of LogType/{//!p}' >"$private/$stream" || container=""
+  done
+  cat "$private/stderr" >&2
+  cat "$private/stdout"
+  [ -n "$container" ] || echo "tallymark: YARN did not hand out the driver's log: yarn logs -applicationId $id" >&2
 }
 
 # One attempt: an exit code above 0 is an answer of the job, not a reason to run it again.
@@ -46,8 +48,7 @@ set -e
 
 id="$(grep -Eom1 'application_[0-9]+_[0-9]+' "$private/told" || true)"
 if [ -n "$id" ] && type -P yarn >/dev/null; then
-  print_log "$id" stderr >&2
-  print_log "$id" stdout
+  print_log "$id"
 elif [ -n "$id" ]; then
   echo "tallymark: what the job said is in its log: yarn logs -applicationId $id" >&2
 fi

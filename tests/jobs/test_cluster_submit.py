@@ -28,7 +28,12 @@ exit 1
 """
 YARN = """#!/bin/sh
 for last; do :; done
-printf '%s\\n' "Container: c_1" "LogType:$last" LogContents: "the $last of the driver" "End of LogType:$last" "****"
+if [ "$last" = -show_application_log_info ]; then
+  printf '%s\\n' "Container: container_e1_17_0001_01_000002 on a" "Container: container_e1_17_0001_01_000001 on b"
+  exit
+fi
+case "$*" in *"-applicationId application_17_0001 -containerId container_e1_17_0001_01_000001 "*) ;; *) exit 1 ;; esac
+printf '%s\\n' "Container: c on b" "LogType:$last" LogContents: "the $last of the driver" "End of LogType:$last" "****"
 """
 
 
