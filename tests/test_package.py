@@ -11,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -23,12 +22,12 @@ SPARK = {"pyspark", "delta-spark", "py4j"}
 
 def locked(path: Path) -> dict[str, str]:
     """Returns name and version of every requirement of a lock file that is for this machine, all with hashes."""
-    found = {}
+    found: dict[str, str] = {}
     for entry in re.findall(r"^(\S.*(?:\\\n.*)+)", path.read_text(), re.MULTILINE):
         head, *hashes = (line.strip().rstrip(" \\") for line in entry.splitlines())
         requirement = Requirement(head)
         assert re.match(r"--hash=sha256:[0-9a-f]{64}$", hashes[0]), head
-        if requirement.marker is None or requirement.marker.evaluate(dict(default_environment())):
+        if requirement.marker is None or requirement.marker.evaluate():
             found[canonicalize_name(requirement.name)] = str(requirement.specifier).removeprefix("==")
     return found
 
