@@ -75,7 +75,7 @@ def cluster_spark(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for jar in [*installed.joinpath("jars").glob("*.jar"), *JARS.glob("*.jar")]:
         (home / "jars" / jar.name).symlink_to(jar)
     settings = {
-        "spark.executor.instances": "2",
+        "spark.executor.instances": "1",
         "spark.executor.cores": "1",
         "spark.executor.memory": "512m",
         "spark.driver.memory": "512m",

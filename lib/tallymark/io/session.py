@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import threading
+import warnings
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -98,6 +99,8 @@ def spark_session(app_name: str, conf: Mapping[str, str] = _NO_CONF) -> SparkSes
     for key, value in conf.items():
         submitted.set(key, value)
     _require_delta()
+    # On YARN the zip of the code is on the path already; Spark copies it once more, cannot, and warns at length.
+    warnings.filterwarnings("ignore", "Failed to add file", RuntimeWarning)
     session = SparkSession.builder.config(conf=submitted).getOrCreate()
     let_interrupts_pass()
     return session
