@@ -74,9 +74,12 @@ build/peers/requirements.txt: benchmarks/requirements.txt
 package: dist/environment.tar.gz ## make dist/: the code and a Python environment for clusters, and lists of what is in it
 	@conf/package/package.sh zip $(PYTHON)
 
-dist/environment.tar.gz: conf/package/environment.lock conf/package/package.sh
+# Made anew whenever another Python is named for it.
+dist/environment.tar.gz: conf/package/environment.lock conf/package/contents.py $(if $(CLUSTER_PYTHON),named-python)
 	@$(SETUP) venv
 	@conf/package/package.sh environment
+
+named-python:
 
 lock: venv ## make the lock files anew from requirements.txt and setup.py
 	@conf/package/package.sh lock
