@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,23 +37,19 @@ class Cluster:
     def __call__(self, *arguments: str, mode: str = "client", **environment: str) -> Submitted:
         return self.submit("--master", self.master, "--deploy-mode", mode, *arguments, **environment)
 
-    def executors(self) -> list[int]:
-        """Returns the processes of the executors that run, in the order of their start."""
-        return processes("CoarseGrainedExecutorBackend", str(self.work))
 
-
-def processes(*words: str) -> list[int]:
-    """Returns the Java processes of this machine that have all the words in their command lines, oldest first."""
+def processes(word: str, folder: Path) -> list[int]:
+    """Returns the Java processes of this machine that work below a folder and have a word in their command lines."""
     found = []
     for place in Path("/proc").glob("[0-9]*"):
         try:
-            command = place.joinpath("cmdline").read_bytes().decode(errors="replace")
-            folder = os.readlink(place / "cwd")
-        except OSError:
+            command = place.joinpath("cmdline").read_bytes().split(b"\0")
+            is_below = Path(os.readlink(place / "cwd")).is_relative_to(folder)
+        except OSError:  # it has ended, or is another user's
             continue
-        if "/java\0" in command.replace("java", "java", 1) and all(word in command + folder for word in words):
+        if is_below and command[0].endswith(b"java") and any(word.encode() in part for part in command):
             found.append(int(place.name))
-    return sorted(found)
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -208,10 +205,12 @@ def doomed_pair(tmp_path: Path, s3_server: S3Server, cluster_spark: Path, packag
         yield cluster
 
 
-def wait_until(reached: object, seconds: float = 120) -> None:
-    """Waits until a function returns something true."""
+def wait_until(reached: Callable[[], object], running: Future[Submitted], seconds: float = 600) -> None:
+    """Waits until a function returns something true, as long as the job runs."""
     end = time.monotonic() + seconds
-    while not reached():  # type: ignore[operator]
+    while not reached():
+        if running.done():
+            pytest.fail(f"the job ended before: {running.result().err[-5000:]}")
         if time.monotonic() > end:
             pytest.fail(f"not reached within {seconds} s")
         time.sleep(0.05)

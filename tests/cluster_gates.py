@@ -11,6 +11,7 @@ import signal
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from cluster_fixtures import Cluster, wait_until
@@ -77,20 +78,23 @@ class Gate:
     stage: int = 1
     before: bool = False
     options: tuple[str, ...] = ()
-    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    mode: str = "client"
+    running: Future[Submitted] = field(default_factory=Future)
 
     def start(self) -> Future[Submitted]:
-        """Starts the job in the client mode."""
+        """Starts the job."""
         (self.folder / "jobs").mkdir(parents=True, exist_ok=True)
         script = ROOT / "jobs" / f"{self.job.name}.py"
         text = _GATED.format(folder=str(self.folder), stage=self.stage, before=self.before, job=str(script))
         (self.folder / "jobs" / script.name).write_text(text)
         environment = self.job.environment | {"TALLYMARK_JOBS": str(self.folder / "jobs")}
-        return self._pool.submit(self.cluster, *self.options, self.job.name, *self.job.arguments, **environment)
+        start = partial(self.cluster, *self.options, self.job.name, *self.job.arguments, mode=self.mode)
+        self.running = ThreadPoolExecutor(1).submit(start, **environment)
+        return self.running
 
     def executor_of(self, task: str) -> int:
         """Waits until the task (partition-attempt) is held; returns the process of its executor."""
-        wait_until((self.folder / task).exists)
+        self.wait_for(task)
         daemon = int((self.folder / task).read_text())
         return int(Path(f"/proc/{daemon}/stat").read_text().rpartition(")")[2].split()[1])
 
@@ -99,7 +103,7 @@ class Gate:
         (self.folder / (f"open-{task}" if task else "open")).touch()
 
     def wait_for(self, *names: str) -> None:
-        wait_until(lambda: all((self.folder / name).exists() for name in names))
+        wait_until(lambda: all((self.folder / name).exists() for name in names), self.running)
 
 
 def worker_of(cluster: Cluster, executor: int) -> int:

@@ -83,7 +83,7 @@ def test_a_worker_is_decommissioned_in_the_middle(
     number = worker_of(doomed_pair, gate.executor_of("0-0"))
 
     os.kill(doomed_pair.workers[number].pid, signal.SIGPWR)
-    wait_until(lambda: "Decommission worker" in (doomed_pair.work / f"worker-{number + 1}.log").read_text())
+    wait_until(lambda: "Decommission worker" in (doomed_pair.work / f"worker-{number + 1}.log").read_text(), running)
     gate.open()
 
     assert_as_undisturbed(job, running.result())
@@ -101,7 +101,7 @@ def test_shuffle_files_vanish_after_they_were_written(
     running = gate.start()
     gate.executor_of("0-0")
 
-    wait_until(lambda: shuffle_files(doomed_pair))
+    wait_until(lambda: shuffle_files(doomed_pair), running)
     for file in shuffle_files(doomed_pair):
         file.unlink()
     gate.open()
@@ -169,11 +169,10 @@ def test_the_driver_of_an_export_is_killed_on_yarn_and_resumed(
     yarn_cluster: Cluster, bucket: Bucket, fresh_database: Server, tmp_path: Path
 ) -> None:
     job = export_job(bucket, fresh_database, rows=100_000)
-    gate = Gate(yarn_cluster, job, tmp_path / "gate")
-    running = gate._pool.submit(yarn_cluster, job.name, *job.arguments, mode="cluster", **job.environment)
-    wait_until(lambda: len([path for path in bucket.paths("orders") if path.startswith("part-")]) > 3)
+    running = Gate(yarn_cluster, job, tmp_path / "gate", mode="cluster").start()
+    wait_until(lambda: len([path for path in bucket.paths("orders") if path.startswith("part-")]) > 3, running)
 
-    kill(*processes("ApplicationMaster", str(yarn_cluster.work)))
+    kill(*processes("ApplicationMaster", yarn_cluster.work))
     killed = running.result()
     resumed = yarn_cluster(job.name, *job.arguments, "--resume", mode="cluster", **job.environment)
 
