@@ -42,7 +42,7 @@ demo-bulkload: venv jars ## make sample tenders, measure a small matrix and load
 	  *) echo "The load ended with exit code $$code; 1 was due." >&2; exit 1 ;; \
 	esac
 
-test: venv jars ## run all tests
+test: venv jars package ## run all tests but those of test-clusters
 	@$(PYTHON) -m pytest
 
 check: venv ## lint, format, types, direction of imports, shell scripts
@@ -50,7 +50,7 @@ check: venv ## lint, format, types, direction of imports, shell scripts
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@PYTHONPATH=lib .venv/bin/lint-imports
-	@.venv/bin/shellcheck spark-submit.sh .ci/run $(SETUP)
+	@.venv/bin/shellcheck spark-submit.sh .ci/run conf/*/*.sh
 
 bench: venv jars build/peers/requirements.txt ## measure reconcile and its peers (hours); a part: BENCH="--cases a --sizes 2"
 	@$(PYTHON) benchmarks/reconcile/run.py $(BENCH)
@@ -75,6 +75,23 @@ build/peers/requirements.txt build/peers-export/requirements.txt:
 	@$(PYTHON) -c 'import site; print(site.getsitepackages()[0])' > "$$(echo $(@D)/lib/python3.*/site-packages)/project.pth"
 	@$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $<
 	@cp $< $@
+
+# --- clusters
+package: dist/environment.tar.gz ## make dist/: the code and a Python environment for clusters, and lists of what is in it
+	@conf/package/package.sh zip $(PYTHON)
+
+# Made anew whenever another Python is named for it.
+dist/environment.tar.gz: conf/package/environment.lock conf/package/contents.py $(if $(CLUSTER_PYTHON),named-python)
+	@$(SETUP) venv
+	@conf/package/package.sh environment
+
+named-python:
+
+lock: venv ## make the lock files anew from requirements.txt and setup.py
+	@conf/package/package.sh lock
+
+test-clusters: venv jars package ## kill, slow down and double what a real YARN and a real standalone cluster run
+	@$(PYTHON) -m pytest -m clusters tests/clusters
 
 demo-export: venv jars ## start a PostgreSQL, fill a table and export it by conf/export.yaml
 	@$(PYTHON) demo/export_demo.py

@@ -7,6 +7,9 @@ import os
 import sys
 from pathlib import Path
 
+import tallymark.starting  # noqa: F401 - first: says in one line what this Python lacks
+
+# isort: split
 from rich.console import Console
 
 from tallymark.command_line import parse
@@ -32,7 +35,8 @@ def _run(argv: list[str], console: Console) -> int:
     if config.recommend:
         print_recommendation(recommend(config), result_console())
         return 0
-    _log_to_file(Path(config.output_dir) / "migration.log")
+    if "://" not in config.output_dir:
+        _log_to_file(Path(config.output_dir) / "migration.log")
     if Path(".env").exists():
         # Before Spark starts: its workers inherit the environment.
         for name, value in read_dotenv(Path(".env").read_text(encoding="utf-8")).items():

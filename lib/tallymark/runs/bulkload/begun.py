@@ -15,7 +15,7 @@ import pyarrow as pa
 from tallymark.bulkload.statistics import Measured
 from tallymark.bulkload.tables import BATCHES, CELLS
 from tallymark.io import delta
-from tallymark.io.objects import ObjectStore
+from tallymark.io.objects import ObjectStore, join
 from tallymark.runs.bulkload.outputs import RESULTS, STATS, cell_json, write_json, write_stats
 from tallymark.runs.bulkload.places import Place
 from tallymark.runs.bulkload.sending import Connection
@@ -27,17 +27,21 @@ class Run:
 
     run_id: str
     run_time: datetime
-    out: Path
+    out: str
     place: Place
     store: ObjectStore
 
+    def file(self, name: str) -> str:
+        """Returns the uri of a file in the output folder."""
+        return join(self.out, name)
+
     @property
     def batches_table(self) -> str:
-        return delta.table_uri(str(self.out), "bulkload_batches")
+        return delta.table_uri(self.out, "bulkload_batches")
 
     @property
     def cells_table(self) -> str:
-        return delta.table_uri(str(self.out), "bulkload_cells")
+        return delta.table_uri(self.out, "bulkload_cells")
 
     def make_tables(self) -> None:
         """Makes the Delta tables where they are missing."""
@@ -80,12 +84,12 @@ class Run:
                 for batch in delta.stream_rows(parts, BATCHES.names, self.run_id):
                     yield from batch.to_pylist()
 
-            write_stats(self.out / STATS, self.provider_fields(), rows())
+            write_stats(self.store, self.file(STATS), self.provider_fields(), rows())
 
     def write_results(self, chosen: Mapping[str, Any], cells: Sequence[Measured], more: Mapping[str, Any]) -> None:
         """Writes the results file: the chosen cell's figures, then all cells."""
         fields = {**chosen, **self.provider_fields(), **more, "cells": [cell_json(cell) for cell in cells]}
-        write_json(self.out / RESULTS, fields)
+        write_json(self.store, self.file(RESULTS), fields)
 
 
 def server_facts(connection: Connection) -> dict[str, str]:

@@ -16,6 +16,7 @@ from tallymark.config.ingest import IngestConfig
 from tallymark.config.loading import load
 from tallymark.errors import EXIT_DIFFERENT, EXIT_INCOMPLETE, EXIT_MATCH
 from tallymark.ingest.tables import COMPLETE, INCOMPLETE, REFUSED
+from tallymark.io.cluster import require_shared
 from tallymark.io.lock import HeldLock, hold_lock
 from tallymark.runs.ingest.begun import Run, begin
 from tallymark.runs.ingest.description import check_dictionary, describe
@@ -38,6 +39,7 @@ def ingest(spark: SparkSession, config: IngestConfig | None = None, **options: o
     """
     config = config if config is not None else load(IngestConfig, None, options)
     run = begin(config, os.environ)
+    require_shared(spark, run.out)
     with hold_lock(run.store, run.out, run.run_id, config.lock_seconds) as lock:
         return _ingest(spark, run, lock)
 

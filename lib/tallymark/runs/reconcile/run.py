@@ -21,6 +21,7 @@ from tallymark.config.loading import load
 from tallymark.config.reconcile import ReconcileConfig
 from tallymark.errors import ConfigError
 from tallymark.io import delta
+from tallymark.io.cluster import require_s3a, require_shared
 from tallymark.io.lock import hold_lock
 from tallymark.io.objects import ObjectStore, is_within, normalise_uri
 from tallymark.io.stored import shown
@@ -94,6 +95,8 @@ def reconcile(
     config = config if config is not None else load(ReconcileConfig, None, options)
     clock = time.monotonic()
     run = _begin(config)
+    require_shared(spark, run.out)
+    require_s3a(spark, run.out)
     store = ObjectStore.from_environment(os.environ)
     pairs, warnings = _list_pairs(store, config, run)
     with hold_lock(store, run.out, run.run_id) as lock:
