@@ -80,9 +80,7 @@ RUNS: dict[str, str] = {
     "run_id": _RUN_ID,
     "run_time": _RUN_TIME,
     "status": Column("string", "COMPLETE, or INCOMPLETE (a file could not be compared, or the run is not finished)"),
-    "verdict": Column(
-        "string", "MATCH, WITHIN_THRESHOLD, DIFFERENT or INCOMPLETE; rows without one count for nothing", _UNFINISHED
-    ),
+    "verdict": Column("string", "MATCH, WITHIN_THRESHOLD, DIFFERENT or INCOMPLETE", _UNFINISHED),
     "exit_code": Column("int", "what the job returned: 0, 1 or 3", _UNFINISHED),
     "source": Column("string", "place of the source"),
     "backup": Column("string", "place of the backup"),

@@ -61,7 +61,7 @@ TABLES = (
     DeltaTable(
         "ingest", "quarantine", ingest.QUARANTINE, (), "one row an item that is no good record, never in plaintext"
     ),
-    DeltaTable("bulkload", "bulkload_cells", bulkload.CELLS, _BY_RUN, "one row a repeat of a cell; a load is a cell too"),
+    DeltaTable("bulkload", "bulkload_cells", bulkload.CELLS, _BY_RUN, "one row a repeat of a cell, or a load"),
     DeltaTable("bulkload", "bulkload_batches", bulkload.BATCHES, _BY_RUN, "one row a statement that carried rows"),
     DeltaTable("export", "export_runs", arrow_schema(export.RUNS), _BY_RUN, "one row a finished export"),
     DeltaTable(

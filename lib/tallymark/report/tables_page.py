@@ -19,22 +19,26 @@ LAKE = "s3://lake"
 _INTRODUCTION = """\
 # The tables
 
-Each job leaves Delta tables in `OUT/delta/`. They are made to be read: every column below carries its meaning as its comment, too (`DESCRIBE TABLE`).
-This page and the statements in `docs/sql` are made from the code by `make docs-tables`.
+Each job leaves Delta tables in `OUT/delta/`. They are made to be read: every column carries its meaning as its comment,
+too (`DESCRIBE TABLE`). This page and the statements in `docs/sql` are made from the code by `make docs-tables`.
 
 - Any column of a Delta table can be null for a reader; here a column without an entry under *null* never is.
 - Text of times is ISO 8601 in UTC, so it sorts; lengths of time are seconds, sizes bytes, rates percent.
 - **A run of `reconcile` without a verdict counts for nothing**: it was killed, or still works. The views keep to that.
 - A table can get a column with a new version; none changes its meaning.
 
-| to | use |
+| for | use |
 | --- | --- |
-| make the tables known, once | [sql/athena.sql](sql/athena.sql) (Athena, Glue), [sql/trino.sql](sql/trino.sql), [sql/spark.sql](sql/spark.sql), [sql/duckdb.sql](sql/duckdb.sql), each with `s3://lake` replaced: `sed 's#s3://lake#s3://my/place#'` |
-| ask for the latest state | [sql/views.sql](sql/views.sql): `latest_run`, `open_mismatches` |
-| begin with a query | [sql/queries.sql](sql/queries.sql): one for each question; tests run them in Spark SQL and in DuckDB |
-| keep them small and fast | [maintain.md](maintain.md) |
+| Athena and Glue | [sql/athena.sql](sql/athena.sql) |
+| Trino | [sql/trino.sql](sql/trino.sql) |
+| Spark SQL | [sql/spark.sql](sql/spark.sql) |
+| DuckDB | [sql/duckdb.sql](sql/duckdb.sql) |
+| the latest state, in all of them | [sql/views.sql](sql/views.sql): `latest_run`, `open_mismatches` |
+| one query for each question | [sql/queries.sql](sql/queries.sql); tests run them in Spark SQL and in DuckDB |
+| small and fast tables | [maintain.md](maintain.md) |
 
-Athena reads the table of records as Delta (`ingest_logs`), or the published gzip lines by the statement in `OUT/ddl/athena.sql`.
+The first four make the tables known; put your place in: `sed 's#s3://lake#s3://my/place#' docs/sql/athena.sql`.
+The records of `ingest` are a Delta table (`ingest_logs`) and gzip lines, which `OUT/ddl/athena.sql` makes known.
 Beside these, `bulkload` keeps its ledger in the database that it loads: [bulkload.md](bulkload.md).
 """
 
@@ -49,7 +53,7 @@ _STATEMENTS = MappingProxyType(
 )
 _HEADS = MappingProxyType(
     {
-        "athena": "Athena and Glue take the columns from the Delta log: none may be named here. One statement at a time.",
+        "athena": "Athena and Glue take the columns from the Delta log, none is named here. Run one statement at a time.",
         "trino": "A catalogue `delta` with delta.register-table-procedure.enabled=true and a schema `tallymark`.",
         "spark": "Any Spark with Delta Lake; the table takes its columns, and their comments, from the Delta log.",
         "duckdb": "After INSTALL delta; LOAD delta;",
@@ -72,9 +76,8 @@ def statements(dialect: str) -> str:
         _STATEMENTS[dialect].format(name=table.sql_name, place=f"{LAKE}/{table.job}/delta/{table.name}")
         for table in TABLES
     ]
-    return "\n".join(
-        [f"-- {_HEADS[dialect]}", f"-- Made by `make docs-tables`; {LAKE} stands for your place.", *lines, ""]
-    )
+    head = [f"-- {_HEADS[dialect]}", f"-- Made by `make docs-tables`; {LAKE} stands for your place."]
+    return "\n".join([*head, *lines, ""])
 
 
 def _described(table: DeltaTable) -> Iterator[str]:
