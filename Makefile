@@ -96,6 +96,12 @@ test-clusters: venv jars package ## kill, slow down and double what a real YARN 
 demo-export: venv jars ## start a PostgreSQL, fill a table and export it by conf/export.yaml
 	@$(PYTHON) demo/export_demo.py
 
+# --- the tables
+docs-tables: venv ## write docs/tables.md and docs/sql/{athena,trino,spark,duckdb}.sql from the columns in the code
+	@PYTHONPATH=lib $(PYTHON) -c 'from pathlib import Path; from tallymark.report.tables_page import *; \
+	  Path("docs/tables.md").write_text(tables_page()); \
+	  [Path(f"docs/sql/{name}.sql").write_text(statements(name)) for name in DIALECTS]'
+
 format: venv ## let ruff rewrite what `make check` would refuse
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
