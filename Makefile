@@ -42,7 +42,7 @@ demo-bulkload: venv jars ## make sample tenders, measure a small matrix and load
 	  *) echo "The load ended with exit code $$code; 1 was due." >&2; exit 1 ;; \
 	esac
 
-test: venv jars ## run all tests
+test: venv jars package ## run all tests but those of test-clusters
 	@$(PYTHON) -m pytest
 
 check: venv ## lint, format, types, direction of imports, shell scripts
@@ -50,7 +50,7 @@ check: venv ## lint, format, types, direction of imports, shell scripts
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@PYTHONPATH=lib .venv/bin/lint-imports
-	@.venv/bin/shellcheck spark-submit.sh .ci/run $(SETUP)
+	@.venv/bin/shellcheck spark-submit.sh .ci/run conf/*/*.sh
 
 bench: venv jars build/peers/requirements.txt ## measure reconcile and its peers (hours); a part: BENCH="--cases a --sizes 2"
 	@$(PYTHON) benchmarks/reconcile/run.py $(BENCH)
@@ -62,17 +62,36 @@ bench-ingest: venv jars ## measure ingest beside bare decryption and a plain loo
 bench-bulkload: venv jars ## measure bulkload against Spark's JDBC writer and psql; larger: BENCH="--records 2000000"
 	@$(PYTHON) benchmarks/bulkload/run.py $(BENCH)
 
+# --- export
+bench-export: venv jars build/peers-export/requirements.txt ## measure export and its peers (ten minutes); quicker: BENCH="--repetitions 1"
+	@$(PYTHON) benchmarks/export/run.py $(BENCH)
+
 # The peers see the Spark of .venv through a .pth file, and nothing that they bring gets into .venv.
 build/peers/requirements.txt: benchmarks/requirements.txt
-	@rm -rf build/peers
-	@$(PYTHON) -m venv build/peers
-	@$(PYTHON) -c 'import site; print(site.getsitepackages()[0])' > "$$(echo build/peers/lib/python3.*/site-packages)/project.pth"
-	@build/peers/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $<
+build/peers-export/requirements.txt: benchmarks/export/requirements.txt
+build/peers/requirements.txt build/peers-export/requirements.txt:
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv $(@D)
+	@$(PYTHON) -c 'import site; print(site.getsitepackages()[0])' > "$$(echo $(@D)/lib/python3.*/site-packages)/project.pth"
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $<
 	@cp $< $@
 
-# --- export
-bench-export: venv ## measure export against psql and a LIMIT/OFFSET loop (minutes); BENCH_EXPORT="--rows 10000000"
-	@$(PYTHON) benchmarks/export/run.py $(BENCH_EXPORT)
+# --- clusters
+package: dist/environment.tar.gz ## make dist/: the code and a Python environment for clusters, and lists of what is in it
+	@conf/package/package.sh zip $(PYTHON)
+
+# Made anew whenever another Python is named for it.
+dist/environment.tar.gz: conf/package/environment.lock conf/package/contents.py $(if $(CLUSTER_PYTHON),named-python)
+	@$(SETUP) venv
+	@conf/package/package.sh environment
+
+named-python:
+
+lock: venv ## make the lock files anew from requirements.txt and setup.py
+	@conf/package/package.sh lock
+
+test-clusters: venv jars package ## kill, slow down and double what a real YARN and a real standalone cluster run
+	@$(PYTHON) -m pytest -m clusters tests/clusters
 
 demo-export: venv jars ## start a PostgreSQL, fill a table and export it by conf/export.yaml
 	@$(PYTHON) demo/export_demo.py
@@ -83,6 +102,12 @@ bench-quality: venv jars ## measure what judging costs (minutes); larger: BENCH=
 
 demo-quality: venv jars ## judge the table of files that `make demo` left: a split, pages and a verdict below build/demo/quality
 	@./spark-submit.sh quality --conf conf/quality.yaml
+
+# --- the tables
+docs-tables: venv ## write docs/tables.md and docs/sql/{athena,trino,spark,duckdb}.sql from the columns in the code
+	@PYTHONPATH=lib $(PYTHON) -c 'from pathlib import Path; from tallymark.report.tables_page import *; \
+	  Path("docs/tables.md").write_text(tables_page()); \
+	  [Path(f"docs/sql/{name}.sql").write_text(statements(name)) for name in DIALECTS]'
 
 format: venv ## let ruff rewrite what `make check` would refuse
 	@.venv/bin/ruff check --fix .

@@ -6,11 +6,12 @@
 #   ./spark-submit.sh --master yarn --deploy-mode cluster reconcile --conf s3://conf/reconcile.yaml
 #
 # With SPARK_HOME, or a cluster's spark-submit on the path, that Spark runs the job. Without, the first start makes
-# .venv and .jars here. Exit codes are the job's: 0 all accounted for, 1 different, 2 usage or configuration,
-# 3 incomplete, 4 locked, 130 interrupted.
+# .venv and .jars here. On a cluster the environment of `make package` goes along where it was made (docs/clusters.md).
+# Exit codes are the job's: 0 all accounted for, 1 different, 2 usage or configuration, 3 incomplete, 4 locked,
+# 130 interrupted.
 set -euo pipefail
 
-root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+root="$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)"
 # Where the job scripts lie. The tests and the recording of classes start scripts of their own.
 jobs="${TALLYMARK_JOBS:-$root/jobs}"
 
@@ -22,8 +23,8 @@ usage() {
   exit 2
 }
 
-# --- Read the options of spark-submit up to the job. Four of them are lists that ours join; the others pass untouched.
-options=() master="" deploy_mode="" jars="" py_files="" class_path="" java_options=""
+# --- Read the options of spark-submit up to the job. Six of them are lists that ours join; the others pass untouched.
+options=() master="" deploy_mode="" jars="" py_files="" files="" archives="" class_path="" java_options=""
 while [ $# -gt 0 ]; do
   case "$1" in
     -h | --help) usage "Starts a job of Tallymark on Spark." ;;
@@ -35,6 +36,8 @@ while [ $# -gt 0 ]; do
   case "$name" in
     --jars) jars="$value" ;;
     --py-files) py_files="$value" ;;
+    --files) files="$value" ;;
+    --archives) archives="$value" ;;
     --driver-class-path) class_path="$value" ;;
     --driver-java-options) java_options="$value" ;;
     *)
@@ -84,43 +87,72 @@ if [ -z "$submit" ]; then
   export SPARK_HOME
 else
   python="${VIRTUAL_ENV:+$VIRTUAL_ENV/bin/}python3"
+  [ -n "$help" ] || "$root/conf/cluster/require.sh" "$submit"
+fi
+
+# --- On other machines: the packaged environment, where there is one and no other Python is named.
+elsewhere="" archive="$root/dist/environment.tar.gz"
+case "$master" in
+  local | local\[*) ;;
+  "") elsewhere="$submit" ;; # A cluster's own settings name the master.
+  *) elsewhere=yes ;;
+esac
+if [ -n "$elsewhere" ] && [ -e "$archive" ] && [ -z "${PYSPARK_PYTHON:-}" ]; then
+  archives="$archive#environment${archives:+,$archives}"
+  PYSPARK_PYTHON=./environment/bin/python
+  if [ -n "$submit" ] && [ "$deploy_mode" != cluster ] && [ -z "$help" ]; then
+    # The driver is here, and needs the same packages.
+    [ "$root/dist/environment" -nt "$archive" ] || "$root/conf/package/package.sh" unpack
+    python="$root/dist/environment/bin/python"
+  fi
 fi
 export PYSPARK_PYTHON="${PYSPARK_PYTHON:-$python}"
 [ "$deploy_mode" = cluster ] || export PYSPARK_DRIVER_PYTHON="${PYSPARK_DRIVER_PYTHON:-$python}"
 
 # Printing help needs neither Spark nor Java.
 if [ -n "$help" ]; then
-  PYTHONPATH="$root/lib${PYTHONPATH:+:$PYTHONPATH}" exec "${PYSPARK_DRIVER_PYTHON:-$PYSPARK_PYTHON}" "$script" "$@"
+  PYTHONPATH="$root/lib${PYTHONPATH:+:$PYTHONPATH}" exec "${PYSPARK_DRIVER_PYTHON:-$python}" "$script" "$@"
 fi
 
 # --- The code as a zip: executors elsewhere import the package from it (a wheel they would not import).
-make_zip() {
-  local zip="$root/dist/tallymark.zip"
-  if [ ! -e "$zip" ] || [ -n "$(find "$root/lib/tallymark" \( -name '*.py' -o -name py.typed -o -type d \) \
-    ! -name __pycache__ -newer "$zip" -print -quit)" ]; then
-    "$python" - "$root/lib" "$zip" <<'PYTHON'
-import os, pathlib, sys, zipfile
+if [ -n "$elsewhere$submit" ]; then
+  "$root/conf/package/package.sh" zip "$python"
+  py_files="$root/dist/tallymark.zip${py_files:+,$py_files}"
+fi
 
-lib, target = map(pathlib.Path, sys.argv[1:])
-target.parent.mkdir(exist_ok=True)
-temporary = target.with_name(f"{target.name}.{os.getpid()}")
-with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-    for path in sorted([*lib.glob("tallymark/**/*.py"), lib / "tallymark/py.typed"]):
-        archive.write(path, path.relative_to(lib))
-# Renamed when complete: another start may be reading the old one.
-temporary.replace(target)
-PYTHON
-  fi
-  py_files="$zip${py_files:+,$py_files}"
-}
+# --- A driver elsewhere has no files of this machine: what --conf names travels along.
+arguments=("$@")
+if [ "$deploy_mode" = cluster ]; then
+  for i in "${!arguments[@]}"; do
+    case "${arguments[i]}" in
+      --conf) at=$((i + 1)) prefix="" ;;
+      --conf=*) at="$i" prefix="--conf=" ;;
+      *) continue ;;
+    esac
+    file="${arguments[at]:-}" file="${file#"$prefix"}"
+    [ -f "$file" ] || continue
+    files="${files:+$files,}$file"
+    arguments[at]="$prefix$(basename "$file")"
+  done
+fi
 
-# --- A cluster's Spark: its own class path and Delta, only our code goes along.
-if [ -n "$submit" ]; then
-  make_zip
+# Adds the lists to the options; where the driver is elsewhere, submits.
+complete() {
+  [ -z "$py_files" ] || options+=(--py-files "$py_files")
+  [ -z "$archives" ] || options+=(--archives "$archives")
   [ -z "$jars" ] || options+=(--jars "$jars")
   [ -z "$class_path" ] || options+=(--driver-class-path "$class_path")
   [ -z "$java_options" ] || options+=(--driver-java-options "$java_options")
-  exec "$submit" --py-files "$py_files" ${options[@]+"${options[@]}"} "$script" "$@"
+  if [ "$deploy_mode" = cluster ]; then
+    exec "$root/conf/cluster/submit.sh" "$python" "$files" "$1" "${options[@]}" "$script" ${arguments[@]+"${arguments[@]}"}
+  fi
+  [ -z "$files" ] || options+=(--files "$files")
+}
+
+# --- A cluster's Spark: its own class path and Delta, only our code and its packages go along.
+if [ -n "$submit" ]; then
+  complete "$submit"
+  exec "$submit" ${options[@]+"${options[@]}"} "$script" "$@"
 fi
 
 # --- The local line.
@@ -137,13 +169,8 @@ for jar in "$ours"/*.jar; do
   shipped="${shipped:+$shipped,}$jar"
   in_place="${in_place:+$in_place:}$jar"
 done
-case "${master:-local}" in
-  local | local\[*) ;; # Nothing to ship: `--jars` would copy the jars at every start, and workers inherit the path to lib/.
-  *)
-    make_zip
-    jars="$shipped${jars:+,$jars}"
-    ;;
-esac
+# Only then, because `--jars` copies the jars at every start.
+[ -z "$elsewhere" ] || jars="$shipped${jars:+,$jars}"
 if [ "$deploy_mode" != cluster ]; then
   class_path="$in_place${class_path:+:$class_path}"
   # C1 alone and the recorded classes: the JVM is up in half the time.
@@ -159,14 +186,7 @@ if [ "$deploy_mode" != cluster ]; then
   esac
 fi
 
-[ -z "$jars" ] || options+=(--jars "$jars")
-[ -z "$py_files" ] || options+=(--py-files "$py_files")
-[ -z "$class_path" ] || options+=(--driver-class-path "$class_path")
-[ -z "$java_options" ] || options+=(--driver-java-options "$java_options")
-
-if [ "$deploy_mode" = cluster ]; then
-  exec "$venv/bin/spark-submit" "${options[@]}" "$script" "$@"
-fi
+complete "$venv/bin/spark-submit"
 
 # Python first and the JVM from there: options are checked before a JVM starts, and Ctrl-C goes to Python alone.
 quoted=""

@@ -7,12 +7,15 @@ import os
 import sys
 from pathlib import Path
 
+import tallymark.starting  # noqa: F401 - first: says in one line what this Python lacks
+
+# isort: split
 from rich.console import Console
 
 from tallymark.command_line import parse
 from tallymark.config.bulkload import BulkloadConfig
 from tallymark.progress import Progress
-from tallymark.runs.job import exit_code_of, log_to_stderr, read_text
+from tallymark.runs.job import exit_code_of, log_to_stderr, read_text, result_console
 
 
 def main(argv: list[str]) -> int:
@@ -30,9 +33,10 @@ def _run(argv: list[str], console: Console) -> int:
     from tallymark.runs.bulkload.recommend import recommend
 
     if config.recommend:
-        print_recommendation(recommend(config), Console())
+        print_recommendation(recommend(config), result_console())
         return 0
-    _log_to_file(Path(config.output_dir) / "migration.log")
+    if "://" not in config.output_dir:
+        _log_to_file(Path(config.output_dir) / "migration.log")
     if Path(".env").exists():
         # Before Spark starts: its workers inherit the environment.
         for name, value in read_dotenv(Path(".env").read_text(encoding="utf-8")).items():
@@ -47,7 +51,7 @@ def _run(argv: list[str], console: Console) -> int:
         )
     finally:
         spark.stop()
-    print_result(result, config.output_dir, Console())
+    print_result(result, config.output_dir, result_console())
     return result.exit_code
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
+import tallymark.starting  # noqa: F401 - first: says in one line what this Python lacks
+
+# isort: split
 from rich.console import Console
 
 from tallymark.config.export_options import ExportOptions
@@ -21,13 +24,15 @@ def _run(argv: list[str], console: Console) -> int:
     # No Spark: one process, in constant memory. What reads the options would be a fifth of it, so it is done apart.
     options = apart(lambda: _configure(argv))
     log_to_stderr(options.log_level)
+    from tallymark.io.cluster import awaited_context
     from tallymark.report.export_text import print_manifest
     from tallymark.runs.export.record import record
     from tallymark.runs.export.run import export
     from tallymark.runs.export.show import show
 
-    result = export(options, show_progress=lambda live: show(console, live))
-    record(options, result.manifest)
+    with awaited_context("tallymark export"):
+        result = export(options, show_progress=lambda live: show(console, live))
+        record(options, result.manifest)
     print_manifest(result.manifest, Console(), result.place)
     return os.EX_OK
 

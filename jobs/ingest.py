@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
+import tallymark.starting  # noqa: F401 - first: says in one line what this Python lacks
+
+# isort: split
 from rich.console import Console
 from rich.table import Table
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 
+import tallymark.starting  # noqa: F401 - first: says in one line what this Python lacks
+
+# isort: split
 from rich.console import Console
 
 from tallymark.command_line import parse

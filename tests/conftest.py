@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from s3_server import S3Server
 
-pytest_plugins = ["postgres_fixtures", "s3_fixtures"]
+pytest_plugins = ["cluster_fixtures", "postgres_fixtures", "s3_fixtures"]
 
 ROOT = Path(__file__).parents[1]
 PYTHON = ROOT / ".venv/bin/python"
@@ -73,6 +73,12 @@ def spark(s3_server: S3Server) -> Iterator[SparkSession]:
     session.stop()
 
 
+def make_executable(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
+
 @dataclass(frozen=True)
 class Submitted:
     """How a start of ./spark-submit.sh ended."""
@@ -89,6 +95,7 @@ class Submit:
     script: Path
     folder: Path
     environment: Mapping[str, str]
+    seconds: float = 300
 
     def __call__(self, *arguments: str, **environment: str) -> Submitted:
         done = subprocess.run(
@@ -98,7 +105,7 @@ class Submit:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=self.seconds,
             check=False,
         )
         return Submitted(done.returncode, done.stdout, done.stderr)
@@ -141,7 +148,7 @@ def standalone_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
 
     home = Path(pyspark.__file__).parent
     work = tmp_path_factory.mktemp("cluster")
-    port = _free_port()
+    port = free_port()
     url = f"spark://127.0.0.1:{port}"
     environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     environment |= {"SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "512m"}
@@ -168,7 +175,7 @@ def standalone_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
                         stderr=subprocess.STDOUT,
                     )
                 )
-            _wait_for(log, "I have been elected leader" if name == "master" else "Successfully registered with master")
+            wait_for(log, "I have been elected leader" if name == "master" else "Successfully registered with master")
         yield url
     finally:
         for process in reversed(running):
@@ -177,13 +184,13 @@ def standalone_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
             process.wait(30)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
 
 
-def _wait_for(log: Path, words: str, seconds: float = 90) -> None:
+def wait_for(log: Path, words: str, seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while words not in log.read_text(errors="replace"):
         if time.monotonic() > end:

@@ -14,24 +14,12 @@ import pyarrow as pa
 from deltalake import write_deltalake
 
 from tallymark.bulkload import tables as bulkload
+from tallymark.columns import arrow_schema
 from tallymark.export import tables as export
 from tallymark.ingest import tables as ingest
 from tallymark.reconcile import tables as reconcile
 
 Row = dict[str, Any]
-_ARROW = {
-    "string": pa.string(),
-    "bigint": pa.int64(),
-    "int": pa.int32(),
-    "double": pa.float64(),
-    "boolean": pa.bool_(),
-    "array<string>": pa.list_(pa.string()),
-}
-
-
-def schema(columns: Mapping[str, str]) -> pa.Schema:
-    """Return the Arrow schema of columns given as Spark names them."""
-    return pa.schema([(name, _ARROW[kind]) for name, kind in columns.items()])
 
 
 def write(folder: str, table: str, columns: pa.Schema, rows: Iterable[Row], options: Any = None) -> None:
@@ -59,7 +47,7 @@ def reconcile_out(folder: str, options: Any = None) -> None:
     }  # fmt: skip
     third = {"run_id": "third", "run_time": "2026-11-03T00:00:00+00:00", "status": "INCOMPLETE"}
     runs = [{**places, **counts, **first}, {**places, **counts, **second}, {**places, **third}]
-    write(folder, "runs", schema(reconcile.RUNS), runs, options)
+    write(folder, "runs", arrow_schema(reconcile.RUNS), runs, options)
     file = {"run_id": "second", "source_bytes": 5, "backup_bytes": 5, "proof": "compare"}
     same = {"file_path": "day=1/same.json", "status": "MATCH", "match_rate": 100.0, "source_records": 10,
             "backup_records": 10, "matched_records": 10, "mismatched_records": 0, "missing_in_backup": 0,
@@ -69,7 +57,7 @@ def reconcile_out(folder: str, options: Any = None) -> None:
              "missing_in_backup": 2}  # fmt: skip
     cut = {"file_path": "day=2/cut.json.gz", "status": "ERROR", "error": "TRUNCATED_GZIP after 12 bytes"}
     rows = [{**file, **same, "run_id": "first"}, *({**file, **row} for row in (same, other, cut))]
-    write(folder, "files", schema(reconcile.FILES), rows, options)
+    write(folder, "files", arrow_schema(reconcile.FILES), rows, options)
     record = {"file_path": other["file_path"], "run_id": "second", "count": 1}
     changed = [
         {**record, "bucket_type": "changed", "hash": letter * 64, "hash_short": letter * 12, "changed_paths": paths,
@@ -79,7 +67,7 @@ def reconcile_out(folder: str, options: Any = None) -> None:
     ]  # fmt: skip
     gone = {**record, "bucket_type": "source_only", "hash": "d" * 64, "hash_short": "d" * 12, "count": 2,
             "json_content": '{"id":"a secret of the record"}', "changed_paths": []}  # fmt: skip
-    write(folder, "mismatches", schema(reconcile.MISMATCHES), [*changed, gone], options)
+    write(folder, "mismatches", arrow_schema(reconcile.MISMATCHES), [*changed, gone], options)
 
 
 def ingest_out(folder: str) -> None:
@@ -165,14 +153,14 @@ def export_out(folder: str) -> None:
     loose = {**checked, "run_id": "loose", "run_time": "2026-11-02T00:00:00+00:00", "consistency": "per-chunk",
              "verified": False, "rows_in_snapshot": None, "warnings": ["rows may have changed in between"]}  # fmt: skip
     short = {**checked, "run_id": "short", "run_time": "2026-11-01T00:00:00+00:00", "rows": 299}
-    write(folder, "export_runs", schema(export.RUNS), [checked, loose, short])
+    write(folder, "export_runs", arrow_schema(export.RUNS), [checked, loose, short])
     chunks = [
         {"run_id": "checked", "number": n, "part": f"part-{n}.csv", "rows": 100, "rows_wanted": 100,
          "after": None if n == 1 else '["k"]', "up_to": '["a key of a row"]', "bytes": 1000, "sha256": "0" * 64,
          "attempts": 1, "seconds": 0.1 * n, "memory_bytes": 42_000_000, "verified": True}
         for n in (1, 2, 3)
     ]  # fmt: skip
-    write(folder, "export_chunks", schema(export.CHUNKS), chunks)
+    write(folder, "export_chunks", arrow_schema(export.CHUNKS), chunks)
 
 
 MARKS = ("files", "runs", "mismatches", "quarantine", "logs", "bulkload_cells", "bulkload_batches", "export_runs")
@@ -196,7 +184,7 @@ def foreign_out(folder: str) -> None:
 
 def void_out(folder: str) -> None:
     """Tables of the jobs without a row."""
-    write(folder, "runs", schema(reconcile.RUNS), [])
-    write(folder, "files", schema(reconcile.FILES), [])
+    write(folder, "runs", arrow_schema(reconcile.RUNS), [])
+    write(folder, "files", arrow_schema(reconcile.FILES), [])
     write(folder, "bulkload_cells", bulkload.CELLS, [])
-    write(folder, "export_runs", schema(export.RUNS), [])
+    write(folder, "export_runs", arrow_schema(export.RUNS), [])

@@ -6,6 +6,7 @@ import csv
 import io
 import os
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,9 @@ def run(fresh_database: Server, tmp_path: Path) -> Export:
     def start(**given: Any) -> ExportResult:
         server = given.pop("server", fresh_database)
         place = {name: getattr(server, name) for name in ("host", "port", "user", "dbname")}
+        show = given.pop("show_progress", lambda _live: nullcontext())
         options = ExportOptions(table="t", to=str(tmp_path / "out"), batch_size=1_000, adapt=False, snapshot_linger=20)
-        return export(replace(options, **place, **given), policy=QUICK)
+        return export(replace(options, **place, **given), policy=QUICK, show_progress=show)
 
     return start
 

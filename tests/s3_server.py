@@ -11,7 +11,6 @@ import re
 import subprocess
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -42,9 +41,10 @@ QUICK = RetryPolicy(attempts=3, base_seconds=0.01)
 
 @dataclass(frozen=True)
 class S3Server:
-    """Where the server listens, and the environment in which the AWS tools find it."""
+    """Where the server listens, the environment in which the AWS tools find it, and its log: a line a request."""
 
     endpoint_url: str
+    log: list[str] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -97,9 +97,10 @@ def start_s3_server() -> Iterator[S3Server]:
         assert process.stderr is not None
         try:
             url = _announced_url(iter(process.stderr.readline, ""))
+            server = S3Server(url)
             # It logs every request: a full pipe would stop it in the middle of the tests.
-            threading.Thread(target=deque, args=(process.stderr, 0), daemon=True).start()
-            yield S3Server(url)
+            threading.Thread(target=server.log.extend, args=(process.stderr,), daemon=True).start()
+            yield server
         finally:
             process.terminate()
 

@@ -54,8 +54,8 @@ def test_every_requirement_of_the_package_has_a_pin_that_it_accepts() -> None:
     assert sorted(pins) == sorted(requirement.name.lower() for requirement in wanted)
 
 
-def requirements_of_setup() -> list[str]:
-    """Return every string of the lists ``install_requires`` and ``extras_require``, without running setup.py."""
+def requirements_of_setup(only: str = "") -> list[str]:
+    """Return every string of the lists ``install_requires`` and ``extras_require``, or of one, without running it."""
     call = next(
         node
         for node in ast.walk(ast.parse((ROOT / "setup.py").read_text(encoding="utf-8")))
@@ -63,6 +63,8 @@ def requirements_of_setup() -> list[str]:
     )
     given = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords if keyword.arg in EXPECTED}
     assert set(given) == EXPECTED
+    if only:
+        return list(given[only])
     return [*given["install_requires"], *(text for extra in given["extras_require"].values() for text in extra)]
 
 

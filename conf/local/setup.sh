@@ -2,6 +2,7 @@
 # Makes what the local line needs beside the code, each part once and again only when its list changes:
 #   venv     .venv  Python with the pins of requirements.txt
 #   jars     .jars  the jars of ivy.xml that Spark's own jars folder lacks
+#   fetch    jars of another Ivy file into another folder:  setup.sh fetch IVY.xml FOLDER
 #   classes  .jars  the archive of loaded classes that halves the start of the JVM (a run works without it)
 # Called by `make` and by the first ./spark-submit.sh. A killed run leaves nothing that looks finished.
 set -euo pipefail
@@ -46,10 +47,10 @@ make_venv() {
     rm -rf "$venv"
     fail "$python cannot make a virtual environment; on Debian or Ubuntu: apt-get install -y python3-venv"
   fi
-  if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$root/requirements.txt" \
-    >"$log" 2>&1; then
+  if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+    --requirement "$root/requirements.lock" >"$log" 2>&1; then
     tail -n 5 "$log" >&2
-    fail "pip could not install requirements.txt; the whole log: $log"
+    fail "pip could not install requirements.lock; the whole log: $log"
   fi
   # Spark puts three archives of many thousand entries before everything else on the path of its Python workers and
   # has them read again in every task: 0.1 s each. The same modules lie unpacked in this environment.
@@ -59,14 +60,16 @@ make_venv() {
 }
 
 java_version() {
-  "${JAVA_HOME:+$JAVA_HOME/bin/}java" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p'
+  # Java 8 calls itself 1.8.
+  "${JAVA_HOME:+$JAVA_HOME/bin/}java" -version 2>&1 | sed -n 's/.* version "\(1\.\)\{0,1\}\([0-9]*\).*/\2/p'
 }
 
+oldest_java=17
 # Java 24 removed what Hadoop asks for the user by.
-java_fits() { [ "${1:-0}" -ge 17 ] && [ "$1" -lt 24 ]; }
+java_fits() { [ "${1:-0}" -ge "$oldest_java" ] && [ "$1" -lt 24 ]; }
 
 need_java() {
-  local version install="apt-get install -y openjdk-17-jre-headless"
+  local version needed install="apt-get install -y openjdk-17-jre-headless"
   version="$(java_version || true)"
   java_fits "$version" && return
   if [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then
@@ -74,11 +77,36 @@ need_java() {
     { apt-get update && DEBIAN_FRONTEND=noninteractive $install; } >/dev/null
     java_fits "$(java_version)" && return
   fi
-  fail "needs Java 17 or 21, found ${version:-none}. Install it: $install" \
+  [ "$oldest_java" = 17 ] && needed="17 or 21" || needed="8, 11 or 17"
+  fail "needs Java $needed, found ${version:-none}. Install it: $install" \
     "(and name it by JAVA_HOME where another is the default)"
 }
 
 spark_home() { echo "$venv"/lib/python3.*/site-packages/pyspark; }
+
+# Puts the jars of an Ivy file into a folder.
+resolve() {
+  local ivy="$1" target="$2" cache="$3"
+  mkdir -p "$target"
+  if ! "${JAVA_HOME:+$JAVA_HOME/bin/}java" -cp "$(echo "$(spark_home)"/jars/ivy-*.jar)" org.apache.ivy.Main -ivy "$ivy" \
+    -cache "$cache" -confs default -types jar bundle -retrieve "$target/[artifact]-[revision].[ext]" \
+    >"$jars/ivy.log" 2>&1; then
+    grep -E 'UNRESOLVED|FAILED|not found' "$jars/ivy.log" | head -n 5 >&2 || true
+    fail "could not fetch the jars from Maven Central; the whole log: $jars/ivy.log"
+  fi
+}
+
+fetch_jars() {
+  local ivy="$1" target="$2"
+  cmp -s "$ivy" "$target/ivy.xml" && return
+  need_java
+  lock
+  rm -rf "$target" "$target.new"
+  resolve "$ivy" "$target.new" "$jars/cache"
+  cp "$ivy" "$target.new/ivy.xml"
+  mv "$target.new" "$target"
+  rm -rf "$jars/cache"
+}
 
 make_jars() {
   make_venv
@@ -91,13 +119,8 @@ make_jars() {
   work="$jars/making"
   say "fetching the jars of Delta and S3, once; this takes about a minute"
   rm -rf "$work"
-  mkdir -p "$work/all" "$work/spark"
-  if ! "${JAVA_HOME:+$JAVA_HOME/bin/}java" -cp "$(echo "$home"/jars/ivy-*.jar)" org.apache.ivy.Main -ivy "$here/ivy.xml" \
-    -cache "$work/cache" -confs default -types jar bundle -retrieve "$work/all/[artifact]-[revision].[ext]" \
-    >"$jars/ivy.log" 2>&1; then
-    grep -E 'UNRESOLVED|FAILED|not found' "$jars/ivy.log" | head -n 5 >&2 || true
-    fail "could not fetch the jars from Maven Central; the whole log: $jars/ivy.log"
-  fi
+  mkdir -p "$work/spark"
+  resolve "$here/ivy.xml" "$work/all" "$work/cache"
   for jar in "$work"/all/*.jar; do
     name="$(basename "$jar" | sed -E 's/-[0-9][0-9.]*[^/]*$//')"
     # Whatever Spark has, in any version, stays Spark's: ours would come first on the class path.
@@ -131,8 +154,12 @@ make_classes() {
 
 case "${1:-}" in
   venv) make_venv ;;
-  java) need_java ;;
+  java) # of 17 or newer, or of the version given
+    oldest_java="${2:-17}"
+    need_java
+    ;;
   jars) make_jars ;;
+  fetch) fetch_jars "$2" "$3" ;;
   classes) make_classes ;;
-  *) fail "usage: $0 venv|java|jars|classes" ;;
+  *) fail "usage: $0 venv|java|jars|fetch|classes" ;;
 esac

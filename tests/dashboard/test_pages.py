@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 import dashboard_tables as tables
 from s3_server import Bucket
+from tallymark.columns import arrow_schema
 from tallymark.export import tables as export
 from tallymark.io.delta_rs import storage_options
 from tallymark.reconcile.tables import FILES, RUNS
@@ -76,8 +77,8 @@ def test_the_newest_run_is_shown_first_and_nothing_of_a_killed_run_counts(outs: 
 
 def test_an_equation_that_does_not_hold_is_an_error_on_the_page(tmp_path: Path) -> None:
     run = {"run_id": "x", "run_time": "2026-11-01T00:00:00+00:00", "verdict": "MATCH", "source_records": 5}
-    tables.write(str(tmp_path), "runs", tables.schema(RUNS), [{**run, "matched_records": 4}])
-    tables.write(str(tmp_path), "files", tables.schema(FILES), [])
+    tables.write(str(tmp_path), "runs", arrow_schema(RUNS), [{**run, "matched_records": 4}])
+    tables.write(str(tmp_path), "files", arrow_schema(FILES), [])
 
     assert "✖ source 5 ≠ matched 4" in words(opened("reconcile", tmp_path))
 
@@ -287,7 +288,7 @@ def test_a_new_run_is_seen_although_answers_are_remembered(tmp_path: Path) -> No
     page = opened("export", tmp_path)
     tables.export_out(str(tmp_path))
     row = {"run_id": "newer", "run_time": "2026-12-01T00:00:00+00:00", "table": "t", "rows": 1, "verified": True}
-    tables.write(str(tmp_path), "export_runs", tables.schema(export.RUNS), [row])
+    tables.write(str(tmp_path), "export_runs", arrow_schema(export.RUNS), [row])
 
     page.run()
     assert len(page.sidebar.selectbox(key="run").options) == 4
@@ -295,8 +296,8 @@ def test_a_new_run_is_seen_although_answers_are_remembered(tmp_path: Path) -> No
 
 def test_a_run_of_another_folder_does_not_stay_chosen(tmp_path: Path, outs: dict[str, Path]) -> None:
     row = {"run_id": "only", "run_time": "2026-12-01T00:00:00+00:00", "table": "t", "rows": 1, "verified": True}
-    tables.write(str(tmp_path), "export_runs", tables.schema(export.RUNS), [row])
-    tables.write(str(tmp_path), "export_chunks", tables.schema(export.CHUNKS), [])
+    tables.write(str(tmp_path), "export_runs", arrow_schema(export.RUNS), [row])
+    tables.write(str(tmp_path), "export_chunks", arrow_schema(export.CHUNKS), [])
     page = opened("export", outs["export"], tmp_path, run="short")
 
     page.sidebar.selectbox(key="folder").select(str(tmp_path)).run()

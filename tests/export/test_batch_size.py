@@ -10,7 +10,7 @@ LIMITS = Limits(bytes=1_000_000, seconds=10, memory_growth=1_000)
 
 
 def size_after(size: int, seen: dict[str, float]) -> tuple[int, str]:
-    chunk = Observed(**{"rows": 100, "bytes": 10_000, "seconds": 1, "memory_growth": 0, **seen})  # type: ignore[arg-type]
+    chunk = Observed(**{"number": 1, "rows": 100, "bytes": 10_000, "seconds": 1, "memory_growth": 0, **seen})  # type: ignore[arg-type]
     after = BatchSize(size, limits=LIMITS).after(chunk)
     return after.rows, after.reason
 
@@ -19,6 +19,8 @@ def size_after(size: int, seen: dict[str, float]) -> tuple[int, str]:
     ("rows", "seen", "expected"),
     [
         (100, {}, (200, "narrow rows")),
+        (100, {"seconds": 0.1}, (1_600, "narrow rows")),
+        (6_000, {"rows": 6_000, "bytes": 600_000, "seconds": 0.1, "number": 64}, (20_000, "narrow rows")),
         (6_000, {}, (6_000, "as given")),
         (100, {"seconds": 3}, (100, "as given")),
         (100, {"seconds": 11}, (50, "latency")),
@@ -33,6 +35,6 @@ def test_a_chunk_decides_about_the_next_ones(rows: int, seen: dict[str, float], 
 
 
 def test_wide_rows_shrink_the_first_chunk_already() -> None:
-    """10,000 rows of 1 MB would be one chunk of 10 GB."""
-    assert BatchSize(10_000).fitted(1_000_000).rows == 33
+    """10,000 rows of 1 MB would be one chunk of 10 GB; at first one is of 16 MB."""
+    assert BatchSize(10_000).fitted(1_000_000).rows == 16
     assert BatchSize(10_000).fitted(100).rows == 10_000

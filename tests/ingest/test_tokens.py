@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import pickle
 import struct
 
 import pytest
 from cryptography.fernet import Fernet, MultiFernet
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tallymark.errors import ConfigError
 from tallymark.ingest.tables import Rejected
-from tallymark.ingest.tokens import Keys, digest, looks_like_token, read_keys
+from tallymark.ingest.tokens import Keys, _OneKey, digest, looks_like_token, read_keys
 
 K1, K2, K3, LOST = (base64.urlsafe_b64encode(bytes([number]) * 32).decode() for number in (1, 2, 3, 4))
 NEWEST_FIRST = Keys([K3, K2, K1])
@@ -69,25 +72,25 @@ def flipped(text: str, at: int) -> str:
 GOOD = token(K1, b"{'user_id': 'x'}")
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (token(LOST), "unknown_key"),
-        (flipped(GOOD, 20), "unknown_key"),
-        (flipped(GOOD, 60), "unknown_key"),
-        (flipped(GOOD, len(GOOD) - 5), "unknown_key"),
-        (flipped(GOOD, 0), "malformed_token"),
-        ("", "malformed_token"),
-        ("é", "malformed_token"),
-        ("\ud800", "malformed_token"),
-        ("gAAAA", "malformed_token"),
-        (GOOD[:-1], "malformed_token"),
-        (GOOD[:60], "malformed_token"),
-        (GOOD[4:], "malformed_token"),
-        ("{'user_id': 'in clear'}", "malformed_token"),
-        ("\0" * 100, "malformed_token"),
-    ],
-)
+NOT_OPENING = {
+    "of a lost key": (token(LOST), "unknown_key"),
+    "a bit of its IV flipped": (flipped(GOOD, 20), "unknown_key"),
+    "a bit of its body flipped": (flipped(GOOD, 60), "unknown_key"),
+    "a bit of its HMAC flipped": (flipped(GOOD, len(GOOD) - 5), "unknown_key"),
+    "another version": (flipped(GOOD, 0), "malformed_token"),
+    "nothing": ("", "malformed_token"),
+    "not ASCII": ("é", "malformed_token"),
+    "half of a pair": ("\ud800", "malformed_token"),
+    "its start": ("gAAAA", "malformed_token"),
+    "without its last character": (GOOD[:-1], "malformed_token"),
+    "its first half": (GOOD[:60], "malformed_token"),
+    "without its start": (GOOD[4:], "malformed_token"),
+    "in clear": ("{'user_id': 'in clear'}", "malformed_token"),
+    "zeros": ("\0" * 100, "malformed_token"),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), NOT_OPENING.values(), ids=NOT_OPENING)
 def test_a_token_that_does_not_open_has_a_reason(text: str, expected: str) -> None:
     """T7: cryptography raises InvalidToken, ValueError or TypeError; each of them would end the task."""
     assert reason(text) == expected
@@ -149,3 +152,45 @@ def test_a_rejected_item_is_named_by_its_sha256() -> None:
 
     assert digest("abc") == digest(b"abc") == expected
     assert len(digest("\ud800")) == 64
+
+
+@pytest.mark.parametrize("length", [0, 1, 15, 16, 17, 300, 100_000])
+def test_tokens_that_are_opened_together_say_what_the_library_says(length: int) -> None:
+    plains = [bytes([byte]) * length for byte in range(20)]
+    tokens = [token((K1, K2, K3)[at % 3], plain) for at, plain in enumerate(plains)]
+
+    assert NEWEST_FIRST.decrypt_all(tokens) == plains
+    assert NEWEST_FIRST.decrypt_all([]) == []
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.binary(max_size=100), st.integers(0, 2_000), st.sampled_from(["", "A", "-", "=", "é", "\n"])))
+)
+def test_a_token_with_one_character_changed_never_opens_but_as_the_library_opens_it(
+    changes: list[tuple[bytes, int, str]],
+) -> None:
+    """A character may be one that base64 skips, or that changes bits which mean nothing: then both open it."""
+    tokens = []
+    for number, (plain, at, character) in enumerate(changes):
+        good = token((K1, K2, K3, LOST)[number % 4], plain)
+        start = at % len(good)
+        tokens.append(good[:start] + character + good[start + 1 :])
+
+    for text, found in zip(tokens, NEWEST_FIRST.decrypt_all(tokens), strict=True):
+        if found is not None:
+            assert found == NEWEST_FIRST.decrypt(text)
+        else:
+            assert reason(text) in {"malformed_token", "unknown_key"}
+
+
+def test_a_signed_token_whose_padding_is_wrong_is_left_to_the_library() -> None:
+    key = _OneKey(K1)
+    body = bytes(32)
+    head = b"\x80" + bytes(8) + body
+    signature = hmac.digest(base64.urlsafe_b64decode(K1)[:16], head, "sha256")
+    assert key.signed(head + signature)
+
+    text = base64.urlsafe_b64encode(head + signature).decode()
+    assert NEWEST_FIRST.decrypt_all([text, token(K1, b"other")]) == [None, b"other"]
+    assert reason(text) == "unknown_key"

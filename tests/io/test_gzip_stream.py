@@ -92,7 +92,7 @@ def test_a_header_that_never_ends_is_corrupt_and_does_not_fill_the_memory() -> N
     assert error.reason == "CORRUPT_GZIP"
 
 
-@pytest.mark.parametrize("stream", [b"", gzip.compress(b""), gzip.compress(b"") * 3])
+@pytest.mark.parametrize("stream", [b"", gzip.compress(b""), gzip.compress(b"") * 3], ids=["empty", "one", "three"])
 def test_an_empty_object_and_a_gzip_of_nothing_give_nothing(stream: bytes) -> None:
     """C9: an empty object is an object with no bytes, not an error."""
     assert list(decompress([stream], "x")) == []

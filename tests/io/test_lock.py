@@ -245,6 +245,15 @@ def test_a_released_lock_is_free_at_once_and_its_fence_goes_on_rising(place: Pla
         assert (place.lock()["fence"], place.lock()["expires_at"]) == (fence, 0)
 
 
+def test_a_lock_that_need_not_stay_is_gone_when_it_is_released_and_kept_from_others_before(place: Place) -> None:
+    for _ in range(2):
+        with hold_lock(place.store, place.out, "once", stays=False) as lock:
+            assert lock.fence == 1
+            with pytest.raises(LockedError, match="held by once"), hold_lock(place.store, place.out, "x", stays=False):
+                pass
+        assert place.read(LOCK) is None
+
+
 def test_a_task_elsewhere_sees_by_the_fence_whether_its_run_still_holds_the_lock(place: Place) -> None:
     with hold_lock(place.store, place.out, "first"):
         check_fence(place.store, place.out, 1)

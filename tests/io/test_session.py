@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyspark
 import pytest
 
 from s3_server import KEYS, Bucket, S3Server
@@ -98,3 +99,10 @@ def test_no_key_reaches_the_settings() -> None:
     environ = {"AWS_ACCESS_KEY_ID": "id-7f3", "AWS_SECRET_ACCESS_KEY": "secret-7f3", "AWS_SESSION_TOKEN": "token-7f3"}
 
     assert "7f3" not in str(s3_settings(environ))
+
+
+def test_a_spark_that_is_too_old_is_refused_before_java_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pyspark, "__version__", "3.3.4")
+
+    with pytest.raises(ConfigError, match=r"this is Spark 3\.3\.4, and 3\.5 is the oldest that fits"):
+        spark_session("tests")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 from pathlib import Path
 
 from bulkload_loads import PEOPLE, counts, execute, people, query, write
 from conftest import ROOT, Submit
+from s3_server import Bucket
 from tallymark.bulkload.result import Counts
 from tallymark.io.embedded_postgres import RunningPostgres
 from tallymark.io.postgres import Server
@@ -110,6 +112,32 @@ def test_a_task_that_dies_after_a_commit_loads_every_record_once_and_the_passwor
     for text in (ended.out.encode(), ended.err.encode(), log, *written, *commands):
         assert b"S3cr3t" not in text
     assert any(b"month.yaml" in command for command in commands)
+
+
+def test_files_on_s3_are_loaded_into_the_server_that_a_dotenv_file_names_and_the_table_is_whole_in_a_pipe(
+    bucket: Bucket, submit: Submit, running_postgres: RunningPostgres, fresh_database: Server, tmp_path: Path
+) -> None:
+    require_password(running_postgres, fresh_database)
+    for number in range(2):
+        path = write(tmp_path, f"people-{number}.json", people(number * 500, number * 500 + 500))
+        bucket.put(f"in/{path.name}.gz", gzip.compress(path.read_bytes()))
+    (submit.folder / ".env").write_text(
+        f"GCP_DB_HOST=127.0.0.1\nGCP_DB_PORT={fresh_database.port}\nGCP_DB_USER=loader\n"
+        f'GCP_DB_NAME={fresh_database.dbname}\nGCP_DB_PASSWORD="{PASSWORD}"\nGCP_DB_SSLMODE=disable\n'
+    )
+    conf = {"input": f"s3://{bucket.name}/in/", "output_dir": f"{tmp_path}/out", "tables": [PEOPLE], "repeat": 1}
+    (tmp_path / "matrix.yaml").write_text(json.dumps(conf))
+
+    matrix = ("--method", "copy_text", "--batch-size", "100", "--connections", "1,2")
+    ended = submit("bulkload", "--conf", str(tmp_path / "matrix.yaml"), *matrix)
+
+    assert ended.code == 0, ended.err
+    assert "read 1,000 = loaded 1,000 + skipped 0 + rejected 0" in ended.out
+    heading = next(line for line in ended.out.splitlines() if line.startswith("cell"))
+    assert heading.endswith("p50 ms  p99 ms  WAL B/row  % roofline")
+    results = json.loads((tmp_path / "out/migration_results.json").read_text())
+    assert (results["cloud_provider"], results["total_records"]) == ("gcp", 1000)
+    assert "S3cr3t" not in ended.out + ended.err
 
 
 def test_a_wrong_option_ends_with_2_before_spark_starts(submit: Submit) -> None:

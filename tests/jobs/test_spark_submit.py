@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, Submit
+from conftest import ROOT, Submit, make_executable
 
 # A job that starts no Spark: it tells what it was given and ends as it is told.
 PROBE = """
@@ -71,12 +71,6 @@ def jobs(tmp_path: Path) -> Path:
     (folder / "shipped.py").write_text(SHIPPED)
     (folder / "sleepy.py").write_text(SLEEPY)
     return folder
-
-
-def make_executable(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    path.chmod(0o755)
 
 
 @pytest.mark.parametrize("job", sorted(path.stem for path in (ROOT / "jobs").glob("*.py")))
@@ -152,14 +146,14 @@ def test_the_spark_of_a_cluster_gets_the_zip_and_none_of_our_jars(
     there = there or {"PATH": f"{binaries}:{submit.environment['PATH']}"}
 
     done = submit(
-        "--master", "yarn", "--deploy-mode", "cluster", "--py-files", "more.zip", "--jars", "x.jar", "probe", "-x", "1",
-        TALLYMARK_JOBS=str(jobs), **there,
+        "--master", "yarn", "--py-files", "more.zip", "--jars", "x.jar", "probe", "-x", "1",
+        TALLYMARK_JOBS=str(jobs), PYSPARK_PYTHON="python3", **there,
     )  # fmt: skip
 
     assert done.code == 3, done.err
     assert done.out.splitlines() == [
-        "--py-files", f"{ROOT}/dist/tallymark.zip,more.zip", "--master", "yarn", "--deploy-mode", "cluster",
-        "--jars", "x.jar", f"{jobs}/probe.py", "-x", "1",
+        "--master", "yarn", "--py-files", f"{ROOT}/dist/tallymark.zip,more.zip", "--jars", "x.jar",
+        f"{jobs}/probe.py", "-x", "1",
     ]  # fmt: skip
 
 
@@ -177,7 +171,7 @@ def test_a_spark_submit_that_pip_installed_is_not_taken_for_a_cluster(
 
 def test_without_a_fitting_python_one_line_says_so(submit: Submit, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
-    for name in ("spark-submit.sh", "requirements.txt", "conf/local", "jobs", "lib"):
+    for name in ("spark-submit.sh", "requirements.txt", "requirements.lock", "conf", "jobs", "lib"):
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         source = ROOT / name
         shutil.copytree(source, copy / name) if source.is_dir() else shutil.copy(source, copy / name)

@@ -1,77 +1,78 @@
-"""Names, order and types of the columns of the Delta tables, as Arrow types.
+"""Names, order, types and meaning of the columns of the Delta tables; `docs/tables.md` is made from here.
 
-One row of CELLS for each repeat of a cell, one row of BATCHES for each statement that carried rows.
 Times are ISO 8601 in UTC, lengths of time are seconds.
 """
 
 from __future__ import annotations
 
-import pyarrow as pa
+from tallymark.columns import Column, arrow_schema
 
-_TEXT, _COUNT, _FLOAT, _SMALL = pa.string(), pa.int64(), pa.float64(), pa.int32()
+_SPARK = "where Spark's writer sent the rows"
+_LOAD = "of a load"
+_NOTHING = "without a row or a measured time"
+_NO_BATCH = f"{_LOAD}, {_SPARK}, or where nothing was sent"
+_FAILED = "unless status is FAILED"
 
-_CELL = [
-    ("run_id", _TEXT),
-    ("method", _TEXT),
-    ("batch_size", _SMALL),
-    ("num_connections", _SMALL),
-    ("repeat", _SMALL),
-]
+_CELL = {
+    "run_id": Column("string", "name of the run"),
+    "method": Column("string", "how rows were sent: copy_text, copy_binary, insert_multi, spark_jdbc, ..., roofline"),
+    "batch_size": Column("int", "rows of a batch that were asked for"),
+    "num_connections": Column("int", "connections that were asked for"),
+    "repeat": Column("int", "number of the repeat of the cell, from 1"),
+}
 
-BATCHES = pa.schema(
-    [
-        *_CELL,
-        ("batch_number", _COUNT),
-        ("table_name", _TEXT),
-        ("file_path", _TEXT),
-        ("unit_start", _COUNT),
-        ("records_count", _COUNT),
-        ("start_time", _TEXT),
-        ("end_time", _TEXT),
-        ("total_duration_seconds", _FLOAT),
-        ("records_per_second", _FLOAT),
-        ("cumulative_records", _COUNT),
-        ("bytes", _COUNT),
-        ("retries", _SMALL),
-        ("backend_pid", _SMALL),
-        ("worker_pid", _SMALL),
-    ]
+BATCHES = arrow_schema(
+    {
+        **_CELL,
+        "batch_number": Column("bigint", "number of the batch in its task, from 1"),
+        "table_name": Column("string", "table of the config that the rows are for"),
+        "file_path": Column("string", "file that the rows came from", "in a benchmark, whose rows were staged before"),
+        "unit_start": Column("bigint", "where in the file their unit starts, bytes of decoded text", "in a benchmark"),
+        "records_count": Column("bigint", "rows of the batch"),
+        "start_time": Column("string", "when sending began"),
+        "end_time": Column("string", "when it ended"),
+        "total_duration_seconds": Column(
+            "double", "time of the statement; of a transaction's last one also of the COMMIT"
+        ),
+        "records_per_second": Column("double", "records_count / total_duration_seconds", "without a measured time"),
+        "cumulative_records": Column("bigint", "rows of the same task up to and with this batch"),
+        "bytes": Column("bigint", "bytes as sent", _SPARK),
+        "retries": Column("int", "attempts after a failed one"),
+        "backend_pid": Column("int", "process of the server", _SPARK),
+        "worker_pid": Column("int", "process that sent", _SPARK),
+    }
 )
-"""``cumulative_records``: rows of the same task up to and with this batch. ``bytes``: as sent; null where Spark sends.
-``file_path``, ``unit_start``: null in a benchmark, whose rows were staged before."""
+"""One row a statement that carried rows."""
 
-CELLS = pa.schema(
-    [
-        *_CELL,
-        ("run_time", _TEXT),
-        ("kind", _TEXT),
-        ("provider", _TEXT),
-        ("instance_type", _TEXT),
-        ("measurement", _TEXT),
-        ("status", _TEXT),
-        ("sqlstate", _TEXT),
-        ("error", _TEXT),
-        ("rows", _COUNT),
-        ("start_time", _TEXT),
-        ("end_time", _TEXT),
-        ("read_seconds", _FLOAT),
-        ("load_seconds", _FLOAT),
-        ("wall_seconds", _FLOAT),
-        ("rows_per_second", _FLOAT),
-        ("p50_seconds", _FLOAT),
-        ("p95_seconds", _FLOAT),
-        ("p99_seconds", _FLOAT),
-        ("wal_bytes", _COUNT),
-        ("wal_bytes_per_row", _FLOAT),
-        ("effective_connections", _SMALL),
-        ("mean_active", _FLOAT),
-        ("top_waits", pa.map_(_TEXT, _COUNT)),
-        ("server_version", _TEXT),
-        ("driver", _TEXT),
-        ("tls", _TEXT),
-    ]
+CELLS = arrow_schema(
+    {
+        **_CELL,
+        "run_time": Column("string", "when the run began"),
+        "kind": Column("string", "benchmark or load"),
+        "provider": Column("string", "gcp, aws, azure or local"),
+        "instance_type": Column("string", "type of the server, as it was told", "where none was told"),
+        "measurement": Column("string", "measured, or emulated: a network was put in between"),
+        "status": Column("string", "OK, or FAILED: such a cell is never ranked"),
+        "sqlstate": Column("string", "code of the server for the failure", f"{_FAILED}, or without one"),
+        "error": Column("string", "cause of the failure", _FAILED),
+        "rows": Column("bigint", "rows that landed"),
+        "start_time": Column("string", "when the cell began"),
+        "end_time": Column("string", "when it ended"),
+        "read_seconds": Column("double", "reading and judging the records, once for all cells", _LOAD),
+        "load_seconds": Column("double", "from the first connection of the cell to its last commit, over its tables"),
+        "wall_seconds": Column("double", "the same with what Spark needs to start its tasks"),
+        "rows_per_second": Column("double", "rows / load_seconds", _NOTHING),
+        "p50_seconds": Column("double", "half of the batches took at most this", _NO_BATCH),
+        "p95_seconds": Column("double", "95 % of the batches took at most this", _NO_BATCH),
+        "p99_seconds": Column("double", "99 % of the batches took at most this", _NO_BATCH),
+        "wal_bytes": Column("bigint", "write-ahead log of the server meanwhile, bytes", _LOAD),
+        "wal_bytes_per_row": Column("double", "wal_bytes / rows", f"{_LOAD}, or {_NOTHING}"),
+        "effective_connections": Column("int", "the most backends of the cell that the server had at once"),
+        "mean_active": Column("double", "mean number of those that were busy"),
+        "top_waits": Column("map<string,bigint>", "what they waited for -> samples, the five most frequent"),
+        "server_version": Column("string", "version of PostgreSQL"),
+        "driver": Column("string", "driver of the measuring connection, and its version", _LOAD),
+        "tls": Column("string", "version and cipher of TLS, or off"),
+    }
 )
-"""``kind``: benchmark or load. ``measurement``: measured or emulated. ``load_seconds``: from the first connection of
-the cell to its last commit, added up over the tables; ``wall_seconds`` adds what Spark needs to start its tasks.
-``effective_connections``: the most backends of the cell that the server had at once; ``mean_active``: the mean of those
-that were busy."""
+"""One row a repeat of a cell; a load is a cell too."""

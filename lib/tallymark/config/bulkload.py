@@ -97,7 +97,9 @@ class BulkloadConfig(PostgresConfig):
     }
 
     input: Text = Field(default="build/demo-bulkload/input", description="folder or prefix with the JSON record files")
-    output_dir: Text = Field(default="migration_outputs", description="local folder for results, tables and the log")
+    output_dir: Text = Field(
+        default="migration_outputs", description="folder or prefix for results and tables; a local one also for the log"
+    )
     tables: Annotated[tuple[TableOptions, ...], Structure] = Field(
         default=(), description="which files go to which table, with its columns and key"
     )

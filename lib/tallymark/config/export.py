@@ -33,7 +33,9 @@ class ExportConfig(PostgresConfig):
     columns: Names = Field(default=(), description="columns to export, else all")
     where: Text | None = Field(default=None, description="condition in SQL that the rows must meet")
 
-    order_by: Names = Field(default=(), description="columns to go by, NULLs last; else the primary key, else pages")
+    order_by: Names = Field(
+        default=(), description="columns to go by, NULLs last; else the primary key, else pages; ctid: pages"
+    )
     batch_size: Count = Field(default=10_000, description="rows of the first chunk")
     adapt: bool = Field(default=True, description="let the batch size follow bytes, latency and memory")
     chunk_mode: bool = Field(default=True, description="chunks; else one COPY, which a lost connection starts again")

@@ -9,17 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 MOST_ROWS = 10_000_000
+MOST_GROWTH = 16
+# After so many chunks they have twice the bytes, so that a checkpoint of a table of any size stays small.
+CHUNKS_TO_DOUBLE = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a chunk should have, and must not exceed.
 
-    ``bytes``: what a chunk grows to. ``seconds``: how long one may take. ``memory_growth``: bytes by which the process
-    may have grown since its first chunk.
+    ``bytes``: what one of the first chunks grows to. ``seconds``: how long one may take. ``memory_growth``: bytes by
+    which the process may have grown since its first chunk.
     """
 
-    bytes: int = 32 << 20
+    bytes: int = 16 << 20
     seconds: float = 30.0
     memory_growth: int = 40 << 20
 
@@ -28,6 +31,7 @@ class Limits:
 class Observed:
     """A finished chunk as the size sees it; ``memory_growth`` in bytes."""
 
+    number: int
     rows: int
     bytes: int
     seconds: float
@@ -45,10 +49,10 @@ class BatchSize:
     def after(self, chunk: Observed) -> BatchSize:
         """Returns the size after a finished chunk; the same object where nothing changes.
 
-        >>> BatchSize(1_000).after(Observed(rows=1_000, bytes=100_000, seconds=0.1, memory_growth=0)).rows
-        2000
-        >>> BatchSize(1_000).after(Observed(rows=1_000, bytes=1 << 30, seconds=0.1, memory_growth=0)).rows
-        31
+        >>> BatchSize(1_000).after(Observed(1, rows=1_000, bytes=100_000, seconds=0.1, memory_growth=0)).rows
+        16000
+        >>> BatchSize(1_000).after(Observed(1, rows=1_000, bytes=1 << 30, seconds=0.1, memory_growth=0)).rows
+        15
         """
         if chunk.memory_growth > self.limits.memory_growth:
             return self._changed(self.rows // 2, "memory")
@@ -56,12 +60,13 @@ class BatchSize:
             return self._changed(self.rows // 2, "latency")
         if not chunk.rows or not chunk.bytes:
             return self
-        fitting = int(self.limits.bytes * chunk.rows / chunk.bytes)
+        fitting = (self.limits.bytes << chunk.number // CHUNKS_TO_DOUBLE) * chunk.rows // chunk.bytes
         if self.rows > 2 * fitting:
             return self._changed(fitting, "wide rows")
-        if chunk.seconds <= self.limits.seconds / 4 and 2 * self.rows <= fitting:
-            return self._changed(2 * self.rows, "narrow rows")
-        return self
+        grown = min(fitting, MOST_GROWTH * self.rows)
+        while grown * chunk.seconds > chunk.rows * self.limits.seconds / 4:  # by halves: a little time changes nothing
+            grown //= 2
+        return self._changed(grown, "narrow rows") if grown >= 2 * self.rows else self
 
     def fitted(self, bytes_per_row: float) -> BatchSize:
         """Returns the size for the first chunk, given a sample: never more than asked for, less for wide rows."""

@@ -97,7 +97,8 @@ class Engine:
             chunk = self._state.chunks[self._observed]
             first_memory = self._state.chunks[0].memory
             self._observed += 1
-            seen = Observed(chunk.rows, chunk.source_bytes, chunk.seconds, chunk.memory - first_memory)
+            growth = chunk.memory - first_memory
+            seen = Observed(chunk.span.number, chunk.rows, chunk.source_bytes, chunk.seconds, growth)
             changed = self.size.after(seen)
             # A chunk that was cut before an earlier change says nothing about the size after it.
             if changed is not self.size and (chunk.span.rows_wanted == self.size.rows):

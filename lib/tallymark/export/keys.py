@@ -50,15 +50,18 @@ def between(key: Key, lower: Position | None, upper: Position | None) -> list[sq
     >>> for condition in between(key, ("1", "5"), None): print(condition.as_string(None))
     ("at", "id") > ('1'::"pg_catalog"."int4", '5'::"pg_catalog"."int4")
     "at" IS NULL
+    >>> [condition.as_string(None) for condition in between(key[:1], (None,), None)]  # nothing comes after NULL
+    ['false']
     """
     starts = [_everything()] if lower is None else _after(key, lower, [])
     ends = [_everything()] if upper is None else _up_to(key, upper, [])
-    return [
+    conditions = [
         _all([part.sql for part in (start, end) if part.null or part.present])
         for start in starts
         for end in ends
         if not (start.null & end.present or start.present & end.null)
     ]
+    return conditions or [sql.SQL("false")]
 
 
 def _everything() -> _Part:

@@ -66,7 +66,7 @@ def compact(row: Row, dictionary: Dictionary) -> bytes:
     user, method, url, time = row["user_id"], row["method"], row["url"], row["inDate"]
     found: dict[str, Any] = {
         "record_id": row["record_id"],
-        "user_id": _short_user(user) if user is not None else None,
+        "user_id": short_user(user) if user is not None else None,
         "method": dictionary.methods.get(method, method),
         "url": dictionary.urls.get(url, url),
         "inDate": _short_time(time),
@@ -132,7 +132,8 @@ def _expanded(name: str, value: Any, dictionary: Dictionary) -> Any:
 
 
 @lru_cache(16_384)  # a user rarely comes alone
-def _short_user(user: str) -> str:
+def short_user(user: str) -> str:
+    """Return the short form of a user_id."""
     if _HEX.fullmatch(user):
         raw = bytes.fromhex(user)
         swapped = base64.urlsafe_b64encode(raw[16:])[:22] + base64.urlsafe_b64encode(raw[:16])[:22]

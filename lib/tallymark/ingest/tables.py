@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
+from tallymark.columns import Column, arrow_schema
 
 FIELDS = ("record_id", "user_id", "method", "url", "inDate")
 """The fields that a record is known by. Whatever else it has is kept in `extra`."""
 
-LOGS = pa.schema(
-    [
-        *((name, pa.string()) for name in FIELDS),
-        ("event_time", pa.timestamp("us", "UTC")),  # what inDate means; without an offset it is UTC
-        ("extra", pa.map_(pa.string(), pa.string())),  # other fields: name -> JSON text; null if there are none
-        ("not_text", pa.string()),  # known fields that are no JSON string: JSON object name -> value; mostly null
-        ("dt", pa.string()),  # YYYY-MM-DD and HH of event_time: the partition
-        ("hour", pa.string()),
-    ]
+_OPTIONAL = "where the record lacks it and may"
+
+LOGS = arrow_schema(
+    {
+        "record_id": Column("string", "the field of that name, as it came; one row for each id in an hour"),
+        "user_id": Column("string", "the field of that name, as it came", _OPTIONAL),
+        "method": Column("string", "the field of that name, as it came", _OPTIONAL),
+        "url": Column("string", "the field of that name, as it came", _OPTIONAL),
+        "inDate": Column("string", "the field of that name, as it came"),
+        "event_time": Column("timestamp", "what inDate means, microseconds in UTC; without an offset it is UTC"),
+        "extra": Column("map<string,string>", "the other fields of the record: name -> JSON text", "if there are none"),
+        "not_text": Column("string", "known fields that came as a JSON number: a JSON object", "if all are text"),
+        "dt": Column("string", "day of event_time in UTC, YYYY-MM-DD; partition"),
+        "hour": Column("string", "hour of event_time in UTC, 00 to 23; partition"),
+    }
 )
+"""One row a record, in the hour that it belongs to."""
+
 PARTITION = ("dt", "hour")
 
-QUARANTINE = pa.schema(
-    [
-        ("digest", pa.string()),  # SHA-256 of the token (of the raw item where it has none): one row per bad record
-        ("ciphertext", pa.string()),  # the token as it came, or, where `sealed`, what came, under the newest key
-        ("sealed", pa.bool_()),
-        ("stage", pa.string()),
-        ("reason", pa.string()),
-        ("source", pa.string()),  # the object that it came in
-    ]
+QUARANTINE = arrow_schema(
+    {
+        "digest": Column("string", "SHA-256 of the token, or of the raw item where it has none, in hex"),
+        "ciphertext": Column("string", "the token as it came, or, where sealed, what came, under the newest key"),
+        "sealed": Column("boolean", "whether the job encrypted it: what came was no token"),
+        "stage": Column("string", "what found it: item, decrypt, parse, validate or merge"),
+        "reason": Column("string", "why it is no record, such as unknown_key or bad_time"),
+        "source": Column("string", "object, or for a conflict the hour, that it came in"),
+    }
 )
+"""One row an item that is no good record; never in plaintext."""
 
 STAGES = ("item", "decrypt", "parse", "validate", "merge")
 REASONS = {
@@ -62,26 +71,30 @@ COMPLETE = "COMPLETE"
 INCOMPLETE = "INCOMPLETE"  # an object could not be read to its end; the rest is in
 REFUSED = "REFUSED"  # more bad records than the budget: nothing was committed
 
-RUNS = pa.schema(
-    [
-        ("run_id", pa.string()),
-        ("run_time", pa.string()),
-        ("status", pa.string()),  # COMPLETE, INCOMPLETE, REFUSED
-        ("source", pa.string()),
-        ("since", pa.string()),  # the window of an API
-        ("until", pa.string()),
-        ("watermark", pa.string()),  # where the next window starts, less the overlap
-        ("extracted", pa.int64()),
-        ("written", pa.int64()),
-        ("duplicates", pa.int64()),
-        ("quarantined", pa.int64()),
-        ("conflicts", pa.int64()),
-        ("reasons", pa.string()),  # reason -> count, as JSON
-        ("hours", pa.string()),  # dt=.../hour=... -> counts, as JSON
-        ("errors", pa.string()),  # objects that could not be read, as JSON
-        ("table_version", pa.int64()),  # of `logs`, all of which is published; null if nothing was committed
-        ("published_objects", pa.int64()),  # null where a later run had to publish
-        ("seconds", pa.float64()),
-        ("exit_code", pa.int32()),
-    ]
+_NOT_COMMITTED = "where nothing was committed"
+_TAKEN_OVER = "where a later run had to publish for it"
+
+RUNS = arrow_schema(
+    {
+        "run_id": Column("string", "name of the run"),
+        "run_time": Column("string", "when the run began, ISO 8601 in UTC"),
+        "status": Column("string", "COMPLETE, INCOMPLETE (an object could not be read), REFUSED (over the budget)"),
+        "source": Column("string", "URL without its query, place, or quarantine"),
+        "since": Column("string", "start of the window of an API, ISO 8601 in UTC", "where no API was asked"),
+        "until": Column("string", "end of the window of an API, ISO 8601 in UTC", "where no API was asked"),
+        "watermark": Column("string", "where the next window starts, less the overlap", "before the first window"),
+        "extracted": Column("bigint", "items that came: written + duplicates + quarantined"),
+        "written": Column("bigint", "records that are new in logs"),
+        "duplicates": Column("bigint", "records that logs had already"),
+        "quarantined": Column("bigint", "items that are no good record, conflicts among them"),
+        "conflicts": Column("bigint", "records with an id of their hour and another content"),
+        "reasons": Column("string", "quarantined items by reason, a JSON object"),
+        "hours": Column("string", "dt=.../hour=... -> extracted, written, duplicates, conflicts, a JSON object"),
+        "errors": Column("string", "objects that could not be read: a JSON array of object, code, detail"),
+        "table_version": Column("bigint", "version of logs up to which all is published", _NOT_COMMITTED),
+        "published_objects": Column("bigint", "objects that the run published", f"{_NOT_COMMITTED}, or {_TAKEN_OVER}"),
+        "seconds": Column("double", "what the run took", _TAKEN_OVER),
+        "exit_code": Column("int", "what the job returned: 0, 1 or 3", _TAKEN_OVER),
+    }
 )
+"""One row a run; the account of a run is also in the commit of its data."""

@@ -6,7 +6,7 @@ COUNTED for the counts. All rows of a place meet in one task, in the order of ke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
@@ -78,29 +78,29 @@ def record_batch(records: list[tuple[int, LogRecord]]) -> pa.RecordBatch:
     places = map(place_of, dt, hour)
     positions = [position for position, _ in records]
     values = (places, record_id, positions, user_id, method, url, in_date, event_time, extra, not_text)
-    return _batch(_OF_RECORD, values, len(records))
+    return travelling_batch(dict(zip(_OF_RECORD, values, strict=True)), len(records))
 
 
 def rejected_batch(items: list[RejectedItem]) -> pa.RecordBatch:
     """Return rejected items as a batch of TRAVELLING."""
-    places = [QUARANTINE_PLACE] * len(items)
-    return _batch(_OF_REJECTED, (places, *zip(*items, strict=True)), len(items))
+    values = ([QUARANTINE_PLACE] * len(items), *zip(*items, strict=True))
+    return travelling_batch(dict(zip(_OF_REJECTED, values, strict=True)), len(items))
 
 
 def counts_batch(task: int, note: str) -> pa.RecordBatch:
     """Return the counts of a task as a batch of TRAVELLING."""
-    return _batch(["place", "key", "position", "note"], ([COUNTED], [str(task)], [task], [note]), 1)
+    return travelling_batch({"place": [COUNTED], "key": [str(task)], "position": [task], "note": [note]}, 1)
 
 
-def _batch(names: list[str], values: Iterable[Iterable[object]], rows: int) -> pa.RecordBatch:
-    given = dict(zip(names, values, strict=True))
-    return pa.record_batch(
-        [
-            pa.array(list(given[field.name]), field.type) if field.name in given else pa.nulls(rows, field.type)
-            for field in TRAVELLING
-        ],
-        schema=TRAVELLING,
-    )
+def travelling_batch(columns: Mapping[str, Iterable[object] | pa.Array], rows: int) -> pa.RecordBatch:
+    """Return columns, by name, as a batch of TRAVELLING; those that are not given are null."""
+    return pa.record_batch([_column(columns.get(field.name), rows, field.type) for field in TRAVELLING], TRAVELLING)
+
+
+def _column(values: Iterable[object] | pa.Array | None, rows: int, form: pa.DataType) -> pa.Array:
+    if values is None:
+        return pa.nulls(rows, form)
+    return values if isinstance(values, pa.Array) else pa.array(list(values), form)
 
 
 def by_place(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, Iterator[pa.RecordBatch]]]:

@@ -1,19 +1,21 @@
 """The raw bytes of ``COPY ... TO STDOUT``, in blocks of whole rows.
 
-psycopg hands out one Python object per row through several layers; here each row costs one call of libpq, which is as
-fast as `psql`. The statement goes by the extended protocol, which takes one statement only. Knows no business.
+psycopg hands out one Python object per row through several layers; here a row costs one call of libpq and a place in a
+list. The statement goes by the extended protocol, which takes one statement only. Knows no business.
 """
 
 from __future__ import annotations
 
 import select
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from itertools import repeat
 from typing import Any
 
 import psycopg
 from psycopg import pq
 
 BLOCK = 1 << 17
+Block = bytes | bytearray | memoryview
 
 
 class CopyOut:
@@ -32,8 +34,8 @@ class CopyOut:
         self._patience_ms = int(patience * 1000)
         self.rows = -1 if header else 0
 
-    def __iter__(self) -> Iterator[bytes | bytearray | memoryview]:
-        """Yields blocks of whole rows; a row beyond `BLOCK` comes alone. A block is valid until the next one.
+    def __iter__(self) -> Iterator[Block]:
+        """Yields blocks of whole rows, which end at the same rows whatever the network brought at once.
 
         Raises:
             psycopg.Error: as of any statement; so also where the connection broke, or rows got lost on the way.
@@ -47,29 +49,29 @@ class CopyOut:
         poll.register(connection.socket, select.POLLIN)
         if self._result(poll).status != pq.ExecStatus.COPY_OUT:
             raise psycopg.ProgrammingError("the statement is no COPY TO STDOUT")
-        block = bytearray()
-        take = connection.get_copy_data
-        while True:
-            length, row = take(1)
+        yield from self._blocks(poll)
+        self._check_end(self._result(poll))
+
+    def _blocks(self, poll: select.poll) -> Iterator[Block]:
+        block, rows = bytearray(), list[Block]()
+        # What happens once for each row is this loop's head and `append`: it decides how fast an export is.
+        for length, row in map(self._connection.pgconn.get_copy_data, repeat(1)):
             if length > 0:
-                self.rows += 1
-                if length > BLOCK:
-                    if block:
-                        yield block
-                        block = bytearray()
-                    yield row
-                    continue
-                block += row
-                if len(block) >= BLOCK:
-                    yield block
-                    block = bytearray()
-            elif length == 0:
-                self._wait(poll)
+                rows.append(row)
+                continue
+            # All that libpq had read is in `rows`: some KB, which the processor's cache still holds.
+            self.rows += len(rows)
+            read = b"".join(rows)
+            if len(block) + len(read) < BLOCK:
+                block += read
             else:
+                block = yield from _cut(block, rows)
+            rows.clear()
+            if length < 0:
                 break
+            self._wait(poll)
         if block:
             yield block
-        self._check_end(self._result(poll))
 
     def _result(self, poll: select.poll) -> pq.abc.PGresult:
         connection = self._connection.pgconn
@@ -93,3 +95,19 @@ class CopyOut:
         if not poll.poll(self._patience_ms):
             raise psycopg.OperationalError("the server has been silent for too long")
         self._connection.pgconn.consume_input()
+
+
+def _cut(block: bytearray, rows: list[Block]) -> Generator[Block, None, bytearray]:
+    """Yields what is full, a row beyond `BLOCK` alone; returns the begin of the next block."""
+    for row in rows:
+        if len(row) >= BLOCK and block:
+            yield block
+            block = bytearray()
+        if len(row) >= BLOCK:
+            yield row
+            continue
+        block += row
+        if len(block) >= BLOCK:
+            yield block
+            block = bytearray()
+    return block

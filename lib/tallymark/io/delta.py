@@ -49,12 +49,16 @@ def append_rows(store: ObjectStore, folder: str, rows: pa.Table, partition_by: S
 def _write(
     store: ObjectStore, folder: str, rows: pa.Table, partition_by: Sequence[str] = (RUN_COLUMN,), **how: Any
 ) -> None:
+    options = storage_options(store, folder)
+    if DeltaTable.is_deltatable(folder, options):
+        # Comments belong to the making of a table: delta-rs refuses rows with others than the table has.
+        rows = rows.cast(pa.schema([field.remove_metadata() for field in rows.schema]))
     write_deltalake(
         made(folder),
         rows,
         partition_by=list(partition_by),
         schema_mode="merge",  # a table of an older version gets the columns that it lacks
-        storage_options=storage_options(store, folder),
+        storage_options=options,
         **how,
     )
 

@@ -84,6 +84,12 @@ class RunningPostgres:
         options = " ".join(f"-c {name}='{value}'" for name, value in self._settings.items())
         self._run("pg_ctl", "-D", data, "-l", str(self.folder / "log"), "-o", options, "-w", "-t", "60", "start")
 
+    def copy_from(self, primary: Server) -> None:
+        """Makes the data folder that of a hot standby, which follows the primary from its first `start` on."""
+        self._make_passable()
+        place = ["-h", str(primary.host), "-p", str(primary.port), "-U", str(primary.user)]
+        self._run("pg_basebackup", *place, "-D", str(self.folder / "data"), "-R", "-N", "-c", "fast")
+
     def stop(self, mode: str = "immediate") -> None:
         """Stops the server: ``immediate`` as a crash, ``fast`` ends its connections first."""
         with suppress(ConfigError):  # it may have ended by itself

@@ -6,16 +6,15 @@ folder is local, by one upload where it is on S3. Knows no business.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tallymark.errors import IncompleteError, LockedError
+from tallymark.errors import IncompleteError
 from tallymark.io.objects import ObjectStore, is_s3, join
 
 _TEMPORARY = ".tmp"
@@ -24,14 +23,18 @@ _BLOCK = 1 << 17
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder; ``scratch`` is where unfinished files lie, in the folder itself where that is local."""
+    """A folder; ``scratch`` is where unfinished files lie, in the folder itself where that is local.
+
+    ``check`` raises where nothing more may be published, such as that of a lock.
+    """
 
     store: ObjectStore
     uri: str
     scratch: Path
+    check: Callable[[], None]
 
     @classmethod
-    def at(cls, store: ObjectStore, uri: str) -> Folder:
+    def at(cls, store: ObjectStore, uri: str, check: Callable[[], None] = lambda: None) -> Folder:
         """Makes the folder where it is missing.
 
         Raises:
@@ -39,27 +42,11 @@ class Folder:
         """
         try:
             if is_s3(uri):
-                return cls(store, uri, Path(tempfile.mkdtemp(prefix="tallymark-")))
+                return cls(store, uri, Path(tempfile.mkdtemp(prefix="tallymark-")), check)
             Path(uri).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise _failed(uri, error) from error
-        return cls(store, uri, Path(uri))
-
-    def lock(self) -> int | None:
-        """Keeps other processes of this machine out, until the returned descriptor is closed; S3 knows no locks.
-
-        Raises:
-            LockedError: another process is in.
-        """
-        if is_s3(self.uri):
-            return None
-        descriptor = os.open(self.scratch, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            raise LockedError(f"another process is writing to {self.uri}: wait for its end") from None
-        return descriptor
+        return cls(store, uri, Path(uri), check)
 
     def temporary(self, name: str) -> Path:
         """Where the file ``name`` is written before it is published."""
@@ -71,8 +58,9 @@ class Folder:
         Its content is on the disk then, its name only after the next `write` into this folder.
 
         Raises:
-            IncompleteError: it could not be written.
+            IncompleteError: it could not be written; and whatever ``check`` raises.
         """
+        self.check()
         temporary = self.temporary(name)
         if is_s3(self.uri):
             self.store.put_file(temporary, join(self.uri, name))
@@ -120,8 +108,28 @@ class Folder:
         """
         found = self.store.stat(join(self.uri, name))
         if found is None:
-            raise IncompleteError(f"{join(self.uri, name)} is gone: export again with --overwrite")
+            raise _gone(join(self.uri, name))
         return self.store.read_chunks(found, _BLOCK)
+
+    @contextmanager
+    def local(self, name: str) -> Iterator[Path]:
+        """Gives a local path to a file that must be there; one on S3 is fetched for the time of the context.
+
+        Raises:
+            IncompleteError: it is not there, or it cannot be read.
+        """
+        if not is_s3(self.uri):
+            if not Path(self.uri, name).exists():
+                raise _gone(join(self.uri, name))
+            yield Path(self.uri, name)
+            return
+        path = self.scratch / Path(name).name
+        if not self.store.get_file(join(self.uri, name), path):
+            raise _gone(join(self.uri, name))
+        try:
+            yield path
+        finally:
+            path.unlink()
 
     def read_size(self, name: str) -> int | None:
         """Returns the size of a file in bytes, or None if there is none."""
@@ -142,16 +150,17 @@ class Folder:
         for path in self.scratch.glob(f".{names}{_TEMPORARY}"):
             path.unlink()
 
-    def remove_if_empty(self) -> None:
-        """Removes a local folder in which nothing is left; S3 has no empty folders."""
-        if not is_s3(self.uri):
-            with suppress(OSError):
-                self.scratch.rmdir()
-
     def close(self) -> None:
         """Removes the scratch folder where it is not the folder itself."""
         if is_s3(self.uri):
             shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def remove_if_empty(uri: str) -> None:
+    """Removes a local folder in which nothing is left; S3 has no empty folders."""
+    if not is_s3(uri):
+        with suppress(OSError):
+            Path(uri).rmdir()
 
 
 def _sync(folder: Path) -> None:
@@ -160,6 +169,10 @@ def _sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _gone(place: str) -> IncompleteError:
+    return IncompleteError(f"{place} is gone: make it again")
 
 
 def _failed(place: str, error: OSError) -> IncompleteError:

@@ -2,8 +2,9 @@
 
 It is made by a conditional write, renewed by others over the state known, and expires when its holder no longer renews
 it; that of a process of this machine which has died is free at once. Every holder has a ``fence``, higher than that of
-any earlier one; so the object stays when the lock is released. What a holder may still write after it was overtaken is
-stopped by ``ObjectStore.put_file_if``, not here. The clocks of the machines may differ by less than ``ttl_seconds``.
+any earlier one; so the object stays when the lock is released, unless nobody asks for fences there. What a holder may
+still write after it was overtaken is stopped by ``ObjectStore.put_file_if``, not here. The clocks of the machines may
+differ by less than ``ttl_seconds``.
 Called by whatever run must be alone on its output.
 """
 
@@ -100,20 +101,29 @@ class HeldLock:
         self._state = _put(self._store, self._uri, holder, self._state)
         self._holder = holder
 
-    def release(self) -> None:
+    def release(self, *, stays: bool) -> None:
         """Let the next run in; what cannot be released expires."""
         self._ended.set()
         self._renewer.join()
         try:
             self.check()
-            self._write(0)
+            if stays:
+                self._write(0)
+            else:  # while it is ours, nobody else writes it
+                self._store.delete_object(self._uri)
         except TallymarkError as error:
             _log.warning("the lock was not released: %s", error)
 
 
 @contextmanager
 def hold_lock(
-    store: ObjectStore, out: str, owner: str, ttl_seconds: float = 60, clock: Callable[[], float] = time.time
+    store: ObjectStore,
+    out: str,
+    owner: str,
+    ttl_seconds: float = 60,
+    clock: Callable[[], float] = time.time,
+    *,
+    stays: bool = True,
 ) -> Iterator[HeldLock]:
     """Hold the lock of the folder ``out``; it is renewed in the background, every third of its time.
 
@@ -121,6 +131,8 @@ def hold_lock(
         owner: what people know this run by, such as its run id.
         ttl_seconds: how long after its last sign of life another run may take the lock over.
         clock: seconds since 1970, that of the wall: it must go on while the process or the machine sleeps.
+        stays: False removes ``lock.json`` at the end; the next holder's fence begins at 1 again, so `check_fence` is
+            not for such a folder.
 
     Raises:
         LockedError: another run holds it, or just took it; or ``lock.json`` is not a lock.
@@ -137,7 +149,7 @@ def hold_lock(
     try:
         yield lock
     finally:
-        lock.release()
+        lock.release(stays=stays)
 
 
 def check_fence(store: ObjectStore, out: str, fence: int) -> None:

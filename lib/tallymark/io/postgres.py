@@ -178,6 +178,9 @@ def _next_step(error: psycopg.Error, transient: bool) -> str:
             "certificate" in text or "SSL" in text
         ),
         "grant the role the right to it": state == "42501",
+        "a row is longer than the gigabyte that PostgreSQL can write as text: leave its largest column out": (
+            "invalid memory alloc request size" in text or state == "54000"
+        ),
         "correct the name or the condition given to the job": state.startswith("42"),
         "a timeout or an administrator ended the statement: raise the timeout, or take less at once": state == "57014",
     }

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
+import subprocess
 import threading
+import warnings
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -55,6 +58,7 @@ _HADOOP_KEYS = (
 )
 _CHAIN = "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider"
 _CHAIN_BEFORE_3_4 = "com.amazonaws.auth.DefaultAWSCredentialsProviderChain"
+_OLDEST_SPARK = (3, 5)
 _JAVA = "Debian: apt-get install -y openjdk-17-jre-headless, and name it by JAVA_HOME where another is the default"
 # Java 24 removed what Hadoop asks for the user by.
 _FIRST_JAVA_TOO_NEW = 24
@@ -68,18 +72,23 @@ def spark_session(app_name: str, conf: Mapping[str, str] = _NO_CONF) -> SparkSes
     setting of the notebook changes. ``conf`` wins over everything; it may not name static settings then.
 
     Raises:
-        ConfigError: pyspark or Java is not there, or the Spark in use has no Delta Lake.
+        ConfigError: pyspark or Java is not there or too old, or the Spark in use has no Delta Lake.
     """
     try:
+        import pyspark
         from pyspark.sql import SparkSession
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"{error.name} is not installed: start jobs by ./spark-submit.sh, or pip install 'tallymark[spark]'"
         ) from error
+    if _numbers(pyspark.__version__) < _OLDEST_SPARK:
+        raise ConfigError(f"this is Spark {pyspark.__version__}, and 3.5 is the oldest that fits: take a newer one")
     active = SparkSession.getActiveSession()
     if active is not None:
         return _adopted(active, conf)
-    submitted = _submitted_conf()
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # else Java runs already
+        _require_java(os.environ, 17 if _numbers(pyspark.__version__) >= (4,) else 8)
+    submitted = submitted_conf()
     defaults = {"spark.app.name": app_name, **_DELTA, **_SQL, **_s3(submitted, os.environ)}
     if submitted.get("spark.master", "local").startswith("local"):
         defaults.update(_LOCAL)
@@ -90,8 +99,10 @@ def spark_session(app_name: str, conf: Mapping[str, str] = _NO_CONF) -> SparkSes
     for key, value in conf.items():
         submitted.set(key, value)
     _require_delta()
+    # On YARN the zip of the code is on the path already; Spark copies it once more, cannot, and warns at length.
+    warnings.filterwarnings("ignore", "Failed to add file", RuntimeWarning)
     session = SparkSession.builder.config(conf=submitted).getOrCreate()
-    _let_interrupts_pass()
+    let_interrupts_pass()
     return session
 
 
@@ -116,6 +127,23 @@ def s3_settings(environ: Mapping[str, str]) -> dict[str, str]:
     return settings
 
 
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", version)[:2]))
+
+
+def _require_java(environ: Mapping[str, str], oldest: int) -> None:
+    """Ask for the version: a Java that is too old for Spark answers with a trace that does not say so."""
+    java = f"{environ['JAVA_HOME']}/bin/java" if "JAVA_HOME" in environ else "java"
+    try:
+        said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    except OSError:
+        said = ""
+    version = re.search(r' version "(?:1\.)?(\d+)', said)
+    if version is None or int(version[1]) < oldest:
+        found = f"Java {version[1]}" if version else "none"
+        raise ConfigError(f"Spark needs Java {oldest} or newer, found {found} ({_JAVA})")
+
+
 def _adopted(active: SparkSession, conf: Mapping[str, str]) -> SparkSession:
     has_delta = _EXTENSION in (active.conf.get("spark.sql.extensions", "") or "")
     # Databricks builds Delta in and says so nowhere in its settings.
@@ -131,7 +159,7 @@ def _adopted(active: SparkSession, conf: Mapping[str, str]) -> SparkSession:
     return session
 
 
-def _submitted_conf() -> SparkConf:
+def submitted_conf() -> SparkConf:
     """Start the JVM and return what `spark-submit` and spark-defaults.conf say."""
     from pyspark import SparkConf, SparkContext
     from pyspark.errors import PySparkRuntimeError
@@ -173,7 +201,7 @@ def _require_delta() -> None:
         ) from error
 
 
-def _let_interrupts_pass() -> None:
+def let_interrupts_pass() -> None:
     """Make Ctrl-C a KeyboardInterrupt and nothing else, so that a job can end in order and exit with 130.
 
     pyspark's own handler calls Java in the middle of the call that it interrupts, on the same connection: the answers

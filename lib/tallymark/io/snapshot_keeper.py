@@ -68,7 +68,7 @@ class Keeper:
         """Takes a snapshot, and holds it from now on; may be called again after an error that may pass.
 
         Args:
-            lock: the table, as SQL, or None for one that cannot be locked.
+            lock: the table or view, as SQL, or None.
             adopt: a snapshot to go on with instead of a new one; whoever held it so far may then end (`release`).
             linger: seconds for which the snapshot outlives its owner.
 
@@ -169,7 +169,8 @@ def _open(order: dict[str, Any]) -> tuple[psycopg.Connection[Any], dict[str, Any
         connection.execute(psycopg.sql.SQL("SET TRANSACTION SNAPSHOT {}").format(psycopg.sql.Literal(adopted["name"])))
     connection.execute(SESSION)
     if order["lock"] is not None:
-        connection.execute(f"LOCK TABLE {order['lock']} IN ACCESS SHARE MODE")
+        # Takes its lock as LOCK TABLE would, which knows neither materialised views nor foreign tables.
+        connection.execute(f"SELECT FROM {order['lock']} LIMIT 0")
     row = connection.execute(
         "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_current_snapshot()::text, pg_catalog.pg_backend_pid()"
     ).fetchone()

@@ -1,11 +1,11 @@
 """Names and types of the columns that travel between the stages of a run; `tables` holds those that stay.
 
-Written as Spark DDL types; `arrow_schema` gives the same for the Python tasks.
+Written as Spark DDL types; `columns.arrow_schema` gives the same for the Python tasks.
 """
 
 from __future__ import annotations
 
-import pyarrow as pa
+from tallymark.columns import arrow_schema as arrow_schema  # noqa: PLC0414 - asked for here
 
 RESIDUE: dict[str, str] = {
     "task": "int",
@@ -58,18 +58,3 @@ EXPLAINED: dict[str, str] = {
     "reason": "string",
 } | COUNTED
 """Mismatches, and counts: the changed records of a pair, or why it could not be read again and has none."""
-
-_ARROW = {
-    "boolean": pa.bool_(),
-    "int": pa.int32(),
-    "bigint": pa.int64(),
-    "double": pa.float64(),
-    "string": pa.string(),
-    "binary": pa.binary(),
-    "array<string>": pa.list_(pa.string()),
-}
-
-
-def arrow_schema(columns: dict[str, str]) -> pa.Schema:
-    """Returns the Arrow schema of columns given as DDL types."""
-    return pa.schema([(name, _ARROW[kind]) for name, kind in columns.items()])

@@ -5,15 +5,20 @@ Called by the scripts in `jobs/`, which alone read argv.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from rich.console import Console
 
 from tallymark.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, ConfigError, TallymarkError
 from tallymark.io.objects import ObjectStore
+
+_LOG_WIDTH = 120
+_SHIPPED = Path("tallymark-environment.json")
 
 
 def exit_code_of(job: str, work: Callable[[Console], int], unfinished: str) -> int:
@@ -24,6 +29,9 @@ def exit_code_of(job: str, work: Callable[[Console], int], unfinished: str) -> i
         unfinished: what a job that stops half-way leaves behind, as a sentence.
     """
     console = Console(stderr=True)
+    if _SHIPPED.exists():  # a driver on a cluster: conf/cluster/submit.sh sent the variables of whoever submitted
+        for name, value in json.loads(_SHIPPED.read_text(encoding="utf-8")).items():
+            os.environ.setdefault(name, value)
     try:
         return work(console)
     except TallymarkError as error:
@@ -35,6 +43,12 @@ def exit_code_of(job: str, work: Callable[[Console], int], unfinished: str) -> i
     except KeyboardInterrupt:
         console.print(f"{job}: interrupted; {unfinished}")
         return EXIT_INTERRUPTED
+
+
+def result_console() -> Console:
+    """Returns the console for results (standard output); in a pipe or a log nobody can widen the window."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_LOG_WIDTH)
 
 
 def log_to_stderr(level: str) -> None:

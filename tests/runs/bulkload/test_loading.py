@@ -6,20 +6,24 @@ import multiprocessing
 import os
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from bulkload_loads import PEOPLE, config_of, counts, people, prepared, query, run_task, write
+from bulkload_loads import PEOPLE, config_of, counts, execute, people, prepared, query, run_task, write
 from postgres_server import TcpProxy
 from tallymark.bulkload import units as units_module
 from tallymark.bulkload.result import Counts
 from tallymark.io.embedded_postgres import RunningPostgres
 from tallymark.io.postgres import Server
+from tallymark.io.slow_link import slow_link
 from tallymark.runs.bulkload import loading
 from tallymark.runs.bulkload.isolating import land
+from tallymark.runs.bulkload.sending import send_bytes
+from tallymark.runs.bulkload.targets import targets_of
 
 METHODS = ("copy_text", "copy_binary", "insert_multi")
 WAITING = (
@@ -116,6 +120,54 @@ def test_a_second_attempt_waits_for_the_first_and_then_skips(fresh_database: Ser
     assert (waiting, rows) == ([(1,)], [(0,)])
     assert query(fresh_database, COUNTED) == [(20, 20)]
     assert counts(fresh_database) == Counts(read=20, loaded=20)
+
+
+def test_a_deadlock_is_tried_again_and_loads_every_record_once(fresh_database: Server, tmp_path: Path) -> None:
+    """When the record 150 comes for the first time, this transaction is the victim; a sequence remembers."""
+    write(tmp_path, "people.json", people(0, 200))
+    execute(
+        fresh_database,
+        "CREATE SEQUENCE attempts",
+        """CREATE FUNCTION given_way() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+        IF nextval('attempts') = 1 THEN RAISE EXCEPTION 'no' USING ERRCODE = '40P01'; END IF; RETURN true; END $$""",
+        "CREATE TABLE people (id bigint PRIMARY KEY, name text, CHECK (id <> 150 OR given_way()))",
+    )
+
+    rows = run_task(fresh_database, config_of(tmp_path), connections=3)
+
+    assert counts(fresh_database) == Counts(read=200, loaded=200)
+    assert query(fresh_database, COUNTED) == [(200, 200)]
+    assert max(row["retries"] for row in rows) == 1
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_memory_does_not_grow_where_the_server_is_slower_than_the_client(
+    fresh_database: Server, tmp_path: Path
+) -> None:
+    """L10: what the network does not take yet must not pile up in the client."""
+    write(tmp_path, "people.json", [])
+    prepared(fresh_database, config_of(tmp_path))
+    (target,) = targets_of(config_of(tmp_path))
+    line = b"%d\t" + b"x" * 1_000 + b"\n"
+    blocks = (b"".join(line % (100 * block + row) for row in range(100)) for block in range(400))
+    most = before = resident()
+
+    def watched() -> Iterator[bytes]:
+        nonlocal most
+        for block in blocks:
+            most = max(most, resident())
+            yield block
+
+    with slow_link((str(fresh_database.host), fresh_database.port or 0), 0.0, 160) as port:
+        slowed = replace(fresh_database, port=port)
+        with slowed.connect("tests") as connection:
+            assert send_bytes(connection, target, watched()) == 40_000
+
+    assert most - before < 20 << 20
 
 
 def test_what_fails_in_a_unit_leaves_nothing_of_it_visible(

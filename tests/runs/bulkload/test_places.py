@@ -43,6 +43,16 @@ def test_without_any_name_a_server_of_the_wheel_runs_for_the_time_of_the_run(tmp
         place.server.connect("tests")
 
 
+def test_a_server_of_one_s_own_is_refused_where_executors_are_elsewhere_or_its_folder_would_be_on_s3(
+    tmp_path: Path,
+) -> None:
+    on_s3 = config_of(tmp_path, output_dir="s3://bucket/out")
+
+    for config, port in ((config_of(tmp_path), None), (on_s3, free_port())):
+        with pytest.raises(ConfigError, match="give --host or PGHOST"), open_place(config, {}, port):
+            pass
+
+
 def test_a_server_without_tls_is_refused_where_tls_is_required(fresh_database: Server, tmp_path: Path) -> None:
     options = {"host": "127.0.0.1", "port": fresh_database.port, "user": "postgres", "sslmode": "require"}
 

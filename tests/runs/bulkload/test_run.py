@@ -11,12 +11,14 @@ from pyspark.sql import SparkSession
 
 from bulkload_loads import config_of, execute, people, query, write
 from bulkload_values import RECORDS, TABLE, check_stored
+from s3_server import Bucket
 from tallymark.bulkload.result import BenchmarkResult, Counts, LoadResult
 from tallymark.errors import ConfigError
 from tallymark.io.postgres import Server
 from tallymark.runs.bulkload.recommend import recommend
 from tallymark.runs.bulkload.run import bulkload
 
+NAMES = ("migration_progress.json", "migration_stats.json", "migration_results.json")
 METHODS = ("spark_jdbc", "spark_jdbc_rewrite", "insert_multi", "copy_text", "copy_binary")
 
 
@@ -64,6 +66,22 @@ def test_a_load_and_a_replay_account_for_every_record(
     }  # fmt: skip
     assert results["records"] == {"read": 403, "loaded": 400, "skipped": 1, "rejected": 2}
     assert sum(row["records_count"] for row in read_json(tmp_path, "migration_stats.json")["batches"]) == 401
+
+
+def test_results_go_to_s3_as_to_a_folder(
+    spark: SparkSession, fresh_database: Server, bucket: Bucket, tmp_path: Path
+) -> None:
+    """A driver on a cluster has no folder of its own that outlives it."""
+    write(tmp_path, "people.json", people(0, 20))
+
+    result = loaded(spark, tmp_path, one_cell(fresh_database, output_dir=f"{bucket.uri}/out"))
+
+    stored = {path: bucket.client.get_object(Bucket=bucket.name, Key=f"out/{path}") for path in NAMES}
+    progress, stats, results = (json.loads(one["Body"].read()) for one in stored.values())
+    assert result.records == Counts(20, 20)
+    assert (progress["status"], progress["total_records_processed"]) == ("completed", 20)
+    assert sum(batch["records_count"] for batch in stats["batches"]) == 20
+    assert (results["status"], results["total_records"]) == ("completed", 20)
 
 
 def test_a_benchmark_measures_every_cell_and_never_touches_the_tables_of_the_config(
@@ -131,6 +149,26 @@ def test_a_failed_cell_has_its_sqlstate_and_the_others_go_on(
         (2, "OK", None),
         (20, "FAILED", "53300"),
     ]
+
+
+@pytest.mark.parametrize("state", ["40P01", "53100", "57014"], ids=["deadlock", "disk full", "cancelled"])
+def test_what_the_server_cannot_do_fails_its_cell_with_its_sqlstate(
+    spark: SparkSession, fresh_database: Server, tmp_path: Path, state: str
+) -> None:
+    """A benchmark never tries a batch twice: a deadlock is part of what the cell shows."""
+    write(tmp_path, "people.json", people(0, 200))
+    execute(
+        fresh_database,
+        f"""CREATE FUNCTION refused() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+        RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$""",
+        "CREATE TABLE people (id bigint PRIMARY KEY, name text, CHECK (id <> 150 OR refused()))",
+    )
+    options: dict[str, Any] = {"batch_size": (50,), "connections": (1,), "repeat": 1, "roofline": False}
+
+    failed = bulkload(spark, config_of(tmp_path, **at(fresh_database), **options, method=("spark_jdbc", "copy_text")))
+
+    assert [(one.status, one.sqlstate) for one in failed.cells] == [("FAILED", state)] * 2  # type: ignore[union-attr]
+    assert failed.exit_code == 3
 
 
 def test_a_slower_network_is_emulated_and_labelled(spark: SparkSession, fresh_database: Server, tmp_path: Path) -> None:

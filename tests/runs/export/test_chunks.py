@@ -6,6 +6,10 @@ import json
 import re
 import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +17,12 @@ import psycopg
 import pytest
 
 from export_runs import Export, copied, rows
+from postgres_server import TcpProxy
 from tallymark.errors import ConfigError
 from tallymark.export.keys import KeyColumn
 from tallymark.export.spans import KeysetCutter, Selection, Span
 from tallymark.io.postgres import Server
+from tallymark.runs.export.live import Live
 
 Connection = psycopg.Connection[Any]
 
@@ -66,6 +72,36 @@ def test_rows_with_null_in_the_key_are_all_there_and_in_order(
     content = (tmp_path / "t.csv").read_bytes().partition(b"\n")[2]
 
     assert content == copied(database, f"SELECT * FROM t WHERE {where} ORDER BY {keys}")
+
+
+def test_a_chunk_may_end_among_the_last_rows_whose_key_is_null(
+    database: Connection, run: Export, tmp_path: Path
+) -> None:
+    database.execute("CREATE TABLE t AS SELECT CASE WHEN i % 5 > 0 THEN i END AS k FROM generate_series(1, 2500) i")
+
+    assert run(order_by=("k",), batch_size=600, verify=True).rows == 2_500
+    assert same(database, tmp_path / "out")
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_two_runs_make_equal_bytes_whatever_the_network_brings_at_once(
+    database: Connection, run: Export, fresh_database: Server, postgres_proxy: TcpProxy, tmp_path: Path, form: str
+) -> None:
+    """Rows of a few bytes, of more than a block, and in between."""
+    database.execute(
+        "CREATE TABLE t AS SELECT i AS id, repeat(chr(97 + i % 26), CASE i % 500 WHEN 7 THEN 300000 ELSE i % 900 END) "
+        "AS v FROM generate_series(1, 9000) i; ALTER TABLE t ADD PRIMARY KEY (id)"
+    )
+    postgres_proxy.delay = 0.001
+    slow = replace(fresh_database, port=postgres_proxy.port)
+    for place, server in (("one", fresh_database), ("two", slow)):
+        run(server=server, to=str(tmp_path / place), format=form, batch_size=9_000)
+
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+
+
+def digests(folder: Path) -> list[str]:
+    return [sha256(part.read_bytes()).hexdigest() for part in sorted(folder.glob("part-*"))]
 
 
 def test_gaps_in_the_key_cost_no_statements(database: Connection, run: Export, tmp_path: Path) -> None:
@@ -126,6 +162,39 @@ def test_a_table_without_a_key_is_cut_by_its_pages(database: Connection, run: Ex
     assert same(database, tmp_path / "out")
 
 
+def test_a_table_with_a_key_is_cut_by_its_pages_where_that_is_asked_for(
+    database: Connection, run: Export, tmp_path: Path
+) -> None:
+    """The file is that of one COPY of the table."""
+    database.execute("CREATE TABLE t AS SELECT i * 7919 % 10007 AS id FROM generate_series(1, 9000) i")
+    database.execute("ALTER TABLE t ADD PRIMARY KEY (id)")
+    result = run(order_by=("ctid",), merge=True, to=str(tmp_path / "t.csv"))
+
+    assert (result.manifest["cut_by"], result.manifest["order"]) == ("ctid", [])
+    assert len(result.manifest["chunks"]) > 5
+    assert (tmp_path / "t.csv").read_bytes() == b"id\n" + copied(database, "SELECT * FROM t")
+
+
+@pytest.mark.parametrize("kind", ["TABLE", "MATERIALIZED VIEW"])
+def test_nobody_rewrites_what_is_being_exported(database: Connection, run: Export, tmp_path: Path, kind: str) -> None:
+    """A materialised view that is refreshed, or a table that is clustered, would be another file, and empty."""
+    database.execute(f"CREATE {kind} t AS SELECT i AS id FROM generate_series(1, 9000) i; SET lock_timeout = 50")
+    rewrite = "VACUUM FULL t" if kind == "TABLE" else "REFRESH MATERIALIZED VIEW t"
+    seen: list[str] = []
+
+    @contextmanager
+    def look(live: Live) -> Iterator[None]:
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            database.execute(rewrite)
+        seen.append(rewrite)
+        yield
+
+    assert run(show_progress=look).rows == 9_000
+    assert seen
+    assert same(database, tmp_path / "out")
+    database.execute(rewrite)
+
+
 def test_leaves_of_a_partitioned_table_are_each_cut_by_their_own_pages(
     database: Connection, run: Export, tmp_path: Path
 ) -> None:
@@ -154,7 +223,9 @@ def test_children_of_a_table_are_counted_once(database: Connection, run: Export,
     ("made", "given", "words"),
     [
         ("CREATE VIEW t AS SELECT 1 AS a", {}, "it is a view"),
-        ("CREATE TABLE t (a int)", {"consistency": "per-chunk"}, "takes --consistency snapshot"),
+        ("CREATE TABLE t (a int)", {"consistency": "per-chunk"}, "has no key.* takes --consistency snapshot"),
+        ("CREATE TABLE t (a int PRIMARY KEY)", {"order_by": ("ctid", "a")}, "no column 'ctid'"),
+        ("CREATE TABLE t (a int PRIMARY KEY)", {"order_by": ("ctid",), "consistency": "per-chunk"}, "t. cannot be cut"),
         ("CREATE TABLE t (a int)", {"columns": ("b",)}, "no column 'b'"),
         ("CREATE TABLE t (a int)", {"order_by": ("aa",)}, "Did you mean a"),
         ("CREATE TABLE u (a int)", {}, 'no table "t"'),
@@ -205,6 +276,15 @@ def test_a_condition_that_writes_or_sleeps_fails(database: Connection, run: Expo
         run(where="pg_sleep(60) IS NOT NULL", statement_timeout=1)
 
     assert database.execute("SELECT count(*) FROM t").fetchone() == (1,)
+
+
+def test_what_reads_the_whole_table_may_take_longer_than_a_chunk(database: Connection, run: Export) -> None:
+    """The look at the values for Parquet, the one COPY, and the count at the end."""
+    database.execute("CREATE TABLE t AS SELECT i AS id, i / 2.0 AS n FROM generate_series(1, 900) i")
+    database.execute("ALTER TABLE t ALTER n TYPE numeric(9, 1), ADD PRIMARY KEY (id)")
+    result = run(where="pg_sleep(0.0013) IS NOT NULL", statement_timeout=1, format="parquet", chunk_mode=False)
+
+    assert result.rows == 900
 
 
 def test_a_comment_in_the_condition_ends_with_its_line(database: Connection, run: Export, tmp_path: Path) -> None:

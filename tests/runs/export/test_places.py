@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import subprocess
@@ -11,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 
 from conftest import ROOT
 from export_runs import Export, copied
@@ -19,9 +20,13 @@ from s3_server import Bucket
 from tallymark.errors import ConfigError, LockedError
 from tallymark.export import export_to_csv
 from tallymark.io.embedded_postgres import RunningPostgres
+from tallymark.io.folder import Folder
+from tallymark.io.lock import LOCK, HeldLock, hold_lock
+from tallymark.io.objects import join
 from tallymark.io.postgres import Server
 
 Connection = psycopg.Connection[Any]
+SCHEMA = pa.schema([("id", pa.int32()), ("v", pa.string())])
 TABLE = "CREATE TABLE t AS SELECT i AS id, 'v' || i AS v FROM generate_series(1, 4500) i"
 
 
@@ -42,6 +47,48 @@ def test_an_export_to_s3_leaves_its_parts_and_its_manifest(run: Export, bucket: 
 
 
 @pytest.mark.usefixtures("table")
+@pytest.mark.parametrize("form", ["parquet", "delta"])
+def test_an_export_to_s3_is_read_again_from_there(run: Export, bucket: Bucket, form: str, tmp_path: Path) -> None:
+    assert run(to=f"s3://{bucket.name}/out", format=form, verify=True).manifest["verified"]
+    assert run(to=f"s3://{bucket.name}/none", format=form, verify=True, where="id < 0").rows == 0
+
+
+@pytest.mark.parametrize(
+    ("there", "words"),
+    [
+        ({"partition_by": ["v"]}, "it is partitioned"),
+        ({"constraint": {"small": "id < 9"}}, "it has constraints"),
+        ({"schema": pa.schema([("id", pa.int64()), ("v", pa.string())])}, "its column id is int64, not int32"),
+        ({"schema": pa.schema([("id", pa.int32())])}, "it has no column v"),
+        ({"schema": pa.schema([*SCHEMA, pa.field("w", pa.int32(), nullable=False)])}, "its column w must be filled"),
+    ],
+)
+def test_a_delta_table_that_asks_for_more_than_these_rows_is_refused(
+    run: Export, database: Connection, tmp_path: Path, there: dict[str, Any], words: str
+) -> None:
+    database.execute("CREATE TABLE t AS SELECT 1 AS id, 'x' AS v")
+    constraint = there.pop("constraint", None)
+    table = DeltaTable.create(tmp_path / "out", **{"schema": SCHEMA, **there})
+    if constraint:
+        table.alter.add_constraint(constraint)
+    with pytest.raises(ConfigError, match=words):
+        run(format="delta")
+
+
+def test_rows_are_added_to_a_delta_table_that_has_other_columns_too(
+    run: Export, database: Connection, tmp_path: Path
+) -> None:
+    database.execute("CREATE TABLE t AS SELECT 1 AS id, 'x' AS v")
+    DeltaTable.create(tmp_path / "out", pa.schema([("w", pa.int32()), *SCHEMA]))
+    for run_id in ("monday", "tuesday"):
+        run(format="delta", run_id=run_id, verify=True)
+        (tmp_path / "out.manifest.json").unlink()
+
+    found = DeltaTable(tmp_path / "out").to_pyarrow_table().to_pylist()
+    assert found == [{"w": None, "id": 1, "v": "x"}] * 2
+
+
+@pytest.mark.usefixtures("table")
 def test_a_place_that_is_taken_is_refused_unless_it_may_be_replaced(run: Export, tmp_path: Path) -> None:
     stranger = tmp_path / "out/notes.tmp"
     run()
@@ -56,13 +103,42 @@ def test_a_place_that_is_taken_is_refused_unless_it_may_be_replaced(run: Export,
     assert json.loads((tmp_path / "out/manifest.json").read_text())["rows"] == 10
 
 
-def test_two_exports_do_not_share_a_place(run: Export, tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    lock = os.open(tmp_path / "out", os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    with pytest.raises(LockedError, match="another process"):
-        run()
-    os.close(lock)
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize("where", ["local", "s3"])
+def test_two_exports_do_not_share_a_place(run: Export, bucket: Bucket, tmp_path: Path, where: str) -> None:
+    place = f"s3://{bucket.name}/out" if where == "s3" else str(tmp_path / "out")
+    with (
+        hold_lock(bucket.store, place, "the other one", stays=False),
+        pytest.raises(LockedError, match="the other one"),
+    ):
+        run(to=place, overwrite=True)
+
+    assert run(to=place).rows == 4_500
+    assert not bucket.store.exists(join(place, LOCK))
+
+
+@pytest.mark.usefixtures("table")
+def test_a_run_that_lost_its_place_to_another_publishes_nothing_more(
+    run: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It slept, say, until its lock had expired and the next run took over."""
+    publish, published = Folder.publish, []
+
+    def take_over_then_publish(folder: Folder, name: str) -> None:
+        if name == "part-00000003.csv":
+            lock = folder.check.__self__  # type: ignore[attr-defined]
+            assert isinstance(lock, HeldLock)
+            monkeypatch.setattr(lock, "_lost", True)
+        publish(folder, name)
+        published.append(name)
+
+    monkeypatch.setattr(Folder, "publish", take_over_then_publish)
+    with pytest.raises(LockedError, match="no longer held by this run"):
+        run(workers=1)
+
+    assert "part-00000002.csv" in published
+    assert "part-00000003.csv" not in published
+    assert "manifest.json" not in published
 
 
 def test_an_empty_table_gives_a_header_and_a_manifest(run: Export, database: Connection, tmp_path: Path) -> None:
@@ -120,5 +196,5 @@ def test_wide_rows_make_small_chunks(run: Export, database: Connection) -> None:
     )
     result = run(table="wide", order_by=("id",), adapt=True)
 
-    assert [chunk["rows"] for chunk in result.manifest["chunks"]] == [31, 9]
-    assert result.manifest["batch_size_changes"][0] == {"number": 1, "rows": 31, "reason": "wide rows"}
+    assert [chunk["rows"] for chunk in result.manifest["chunks"]] == [15, 15, 10]
+    assert result.manifest["batch_size_changes"][0] == {"number": 1, "rows": 15, "reason": "wide rows"}

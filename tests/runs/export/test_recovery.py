@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
@@ -187,6 +189,25 @@ def test_a_file_that_was_changed_is_found_by_verifying(
 
     with pytest.raises(IncompleteError, match=r"the file, read again, is not what was written for 1 chunks \(2\)"):
         run(resume=True, verify=True)
+
+
+@pytest.mark.parametrize("change", ["value", "gone", "row"])
+def test_a_delta_table_that_holds_other_rows_than_the_source_is_found_by_verifying(
+    database: Connection, killed: Callable[..., None], run: Export, tmp_path: Path, change: str
+) -> None:
+    killed("checkpoint:after", 4, workers=1, format="delta")
+    file = sorted((tmp_path / "out").glob("*.parquet"))[1]
+    there = pq.read_table(file)
+    if change == "gone":
+        file.unlink()
+    elif change == "row":
+        pq.write_table(there.slice(0, there.num_rows - 1), file)
+    else:
+        ids = [*there.column("id").to_pylist()[:-1], 7]
+        pq.write_table(there.set_column(0, "id", pa.array(ids, pa.int32())), file)
+
+    with pytest.raises(IncompleteError, match="is gone" if change == "gone" else r"other rows than the parts for 1 "):
+        run(resume=True, verify=True, format="delta")
 
 
 def test_lost_connections_are_made_again(

@@ -70,7 +70,7 @@ def test_json_lines_hold_one_record_a_line_with_exact_numbers(run: Export, tmp_p
 
 @pytest.mark.parametrize("form", ["parquet", "delta"])
 def test_arrow_holds_what_it_has_a_type_for_and_names_the_rest(run: Export, tmp_path: Path, form: str) -> None:
-    result = run(format=form)
+    result = run(format=form, verify=True)
     if form == "parquet":
         found = pa.concat_tables(pq.read_table(part) for part in sorted((tmp_path / "out").glob("*.parquet")))
     else:

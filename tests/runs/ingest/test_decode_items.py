@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from cryptography.fernet import Fernet
 
 from tallymark.ingest.tables import QUARANTINE
 from tallymark.ingest.tokens import Keys, digest
-from tallymark.ingest.travelling import TRAVELLING, record_batch
+from tallymark.ingest.travelling import TRAVELLING
+from tallymark.ingest.usual_records import usual_records
 from tallymark.io.objects import ObjectStore
 from tallymark.runs.ingest import decode_items
 from tallymark.runs.ingest.decode_items import Decoding, decode, token_of
@@ -128,13 +130,13 @@ def test_poison_becomes_rejected_rows_and_the_others_go_on(tmp_path: Path) -> No
 def test_rows_are_sent_on_by_their_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode_items, "_BATCH_BYTES", 1_000)
     sent: list[int] = []
-    as_it_is = record_batch
+    as_it_is = usual_records
 
-    def noted(records: list[Any]) -> pa.RecordBatch:
-        sent.append(len(records))
-        return as_it_is(records)
+    def noted(plains: Sequence[bytes | None]) -> tuple[list[pa.RecordBatch], list[int]]:
+        sent.append(len(plains))
+        return as_it_is(plains)
 
-    monkeypatch.setattr(decode_items, "record_batch", noted)
+    monkeypatch.setattr(decode_items, "usual_records", noted)
     rows, _ = decoded(write(tmp_path / "in", *(good(str(number)) for number in range(10))))
     assert [row["key"] for row in rows] == [str(number) for number in range(10)]
     assert max(sent) <= 5

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from tallymark.bulkload.statistics import Measured
 from tallymark.bulkload.tables import BATCHES, CELLS
 from tallymark.io import delta
-from tallymark.io.objects import ObjectStore
+from tallymark.io.objects import ObjectStore, join
 from tallymark.runs.bulkload.outputs import RESULTS, STATS, cell_json, write_json, write_stats
 from tallymark.runs.bulkload.places import Place
 from tallymark.runs.bulkload.sending import Connection
@@ -32,18 +32,22 @@ class Run:
 
     run_id: str
     run_time: datetime
-    out: Path
+    out: str
     place: Place
     store: ObjectStore
     gate: Gate
 
+    def file(self, name: str) -> str:
+        """Returns the uri of a file in the output folder."""
+        return join(self.out, name)
+
     @property
     def batches_table(self) -> str:
-        return delta.table_uri(str(self.out), "bulkload_batches")
+        return delta.table_uri(self.out, "bulkload_batches")
 
     @property
     def cells_table(self) -> str:
-        return delta.table_uri(str(self.out), "bulkload_cells")
+        return delta.table_uri(self.out, "bulkload_cells")
 
     def make_tables(self) -> None:
         """Makes the Delta tables where they are missing."""
@@ -71,7 +75,7 @@ class Run:
     def pass_gate(self, spark: SparkSession, *, incomplete: bool) -> None:
         """Lets the rules judge the rows of the run, before its files are written; raises RefusedError."""
         where = f"{delta.RUN_COLUMN} = '{self.run_id}'"
-        written = {name: Written(delta.table_uri(str(self.out), name), where) for name in JUDGED}
+        written = {name: Written(delta.table_uri(self.out, name), where) for name in JUDGED}
         self.gate.check(spark, self.run_id, self.run_time, written, incomplete=incomplete)
 
     def provider_fields(self) -> dict[str, Any]:
@@ -92,12 +96,12 @@ class Run:
                 for batch in delta.stream_rows(parts, BATCHES.names, self.run_id):
                     yield from batch.to_pylist()
 
-            write_stats(self.out / STATS, self.provider_fields(), rows())
+            write_stats(self.store, self.file(STATS), self.provider_fields(), rows())
 
     def write_results(self, chosen: Mapping[str, Any], cells: Sequence[Measured], more: Mapping[str, Any]) -> None:
         """Writes the results file: the chosen cell's figures, then all cells."""
         fields = {**chosen, **self.provider_fields(), **more, "cells": [cell_json(cell) for cell in cells]}
-        write_json(self.out / RESULTS, fields)
+        write_json(self.store, self.file(RESULTS), fields)
 
 
 def server_facts(connection: Connection) -> dict[str, str]:

@@ -58,7 +58,7 @@ def benchmark(
     state = _State(len(sources), len(measured) * config.repeat)
     fixed = {"run_id": run.run_id, "kind": "benchmark"}
     rows: list[dict[str, Any]] = []
-    with LiveProgress(run.out / PROGRESS, fixed, state.fields, lambda: datetime.now(timezone.utc)):
+    with LiveProgress(run.store, run.file(PROGRESS), fixed, state.fields, lambda: datetime.now(timezone.utc)):
         for repeat, cell in schedule(measured, config.repeat, config.seed):
             state.begin(cell)
             rows.append(run_cell(bench, cell, repeat, read_seconds))

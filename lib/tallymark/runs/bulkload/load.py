@@ -133,7 +133,7 @@ def _run_tasks(
             known = ledger.loaded(looking, run.run_id)
             return known.files_done, known.records.read, size * known.files_done // len(sources)
 
-        progress = LiveProgress(run.out / PROGRESS, fixed, look, lambda: datetime.now(timezone.utc))
+        progress = LiveProgress(run.store, run.file(PROGRESS), fixed, look, lambda: datetime.now(timezone.utc))
         with progress, show(len(sources), size, poll):
             delta.append_run(tasks, run.batches_table)
 

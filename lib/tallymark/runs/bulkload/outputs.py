@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, TextIO
-from uuid import uuid4
 
 from tallymark.bulkload.statistics import Measured
+from tallymark.io.objects import ObjectStore
 
 _log = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
@@ -28,28 +29,25 @@ PROGRESS, STATS, RESULTS, LOG = (
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[TextIO]:
-    """Gives a file that takes the place of ``path`` when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    hidden = path.with_name(f".tallymark-{uuid4().hex}.tmp")
-    try:
-        with hidden.open("w", encoding="utf-8") as file:
+def replacing(store: ObjectStore, uri: str) -> Iterator[TextIO]:
+    """Gives a file that takes the place of ``uri`` when it is whole."""
+    with TemporaryDirectory(prefix="tallymark-") as scratch:
+        whole = Path(scratch) / "whole"
+        with whole.open("w", encoding="utf-8") as file:
             yield file
-        hidden.replace(path)
-    finally:
-        hidden.unlink(missing_ok=True)
+        store.put_file(whole, uri)
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(store: ObjectStore, uri: str, content: Mapping[str, Any]) -> None:
     """Replaces a JSON file."""
-    with replacing(path) as file:
+    with replacing(store, uri) as file:
         json.dump(content, file, ensure_ascii=False, indent=2)
         file.write("\n")
 
 
-def write_stats(path: Path, head: Mapping[str, Any], batches: Iterable[Mapping[str, Any]]) -> None:
+def write_stats(store: ObjectStore, uri: str, head: Mapping[str, Any], batches: Iterable[Mapping[str, Any]]) -> None:
     """Writes the head's fields and ``batches`` one by one, so that memory does not grow with them."""
-    with replacing(path) as file:
+    with replacing(store, uri) as file:
         file.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "batches": [')
         for number, batch in enumerate(batches):
             file.write((",\n" if number else "\n") + json.dumps(batch, ensure_ascii=False))
@@ -72,9 +70,14 @@ class LiveProgress:
     """
 
     def __init__(
-        self, path: Path, fixed: Mapping[str, Any], look: Callable[[], Mapping[str, Any]], now: Callable[[], datetime]
+        self,
+        store: ObjectStore,
+        uri: str,
+        fixed: Mapping[str, Any],
+        look: Callable[[], Mapping[str, Any]],
+        now: Callable[[], datetime],
     ) -> None:
-        self._path, self._fixed, self._look, self._now = path, fixed, look, now
+        self._store, self._uri, self._fixed, self._look, self._now = store, uri, fixed, look, now
         self._start = now().isoformat()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="migration-progress", daemon=True)
@@ -97,11 +100,11 @@ class LiveProgress:
         """Writes the file now."""
         try:
             times = {"start_time": self._start, "last_update": self._now().isoformat()}
-            write_json(self._path, {"status": status, **self._fixed, **self._look(), **times})
+            write_json(self._store, self._uri, {"status": status, **self._fixed, **self._look(), **times})
         except Exception as error:  # noqa: BLE001 - showing must never end the job
             if not self._warned:
                 self._warned = True
-                _log.warning("%s cannot be written for now, the job goes on: %s", self._path, type(error).__name__)
+                _log.warning("%s cannot be written for now, the job goes on: %s", self._uri, type(error).__name__)
 
     def _run(self) -> None:
         while not self._stop.wait(POLL_SECONDS):

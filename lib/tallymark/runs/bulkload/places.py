@@ -13,6 +13,7 @@ import psycopg
 from tallymark.config.bulkload import BulkloadConfig
 from tallymark.errors import ConfigError
 from tallymark.io.embedded_postgres import embedded_postgres
+from tallymark.io.objects import is_s3, normalise_uri
 from tallymark.io.postgres import Server, explained
 from tallymark.io.slow_link import slow_link
 
@@ -48,8 +49,11 @@ def read_dotenv(text: str) -> dict[str, str]:
 
 
 @contextmanager
-def open_place(config: BulkloadConfig, environ: Mapping[str, str], free_port: int) -> Iterator[Place]:
+def open_place(config: BulkloadConfig, environ: Mapping[str, str], free_port: int | None) -> Iterator[Place]:
     """Gives the server that the options or the environment name; where none is named, one of its own is started.
+
+    Args:
+        free_port: of this machine, for a server of one's own; None where executors on other machines need one too.
 
     Raises:
         ConfigError: several providers are set and none is chosen, or the server of the wheel does not start.
@@ -58,6 +62,8 @@ def open_place(config: BulkloadConfig, environ: Mapping[str, str], free_port: in
     server = _named_server(config, provider, environ)
     with ExitStack() as stack:
         if server is None:
+            if free_port is None or is_s3(normalise_uri(config.output_dir)):
+                raise ConfigError("no server is named, and one of its own is for one machine: give --host or PGHOST")
             folder = Path(config.output_dir).resolve() / "postgres"
             server = stack.enter_context(embedded_postgres(folder, free_port)).server
         server = _resolved(server)

@@ -6,7 +6,6 @@ Reads the Delta table of cells in the output folder; nothing is measured, and Sp
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from tallymark.bulkload.result import Advice
@@ -14,7 +13,7 @@ from tallymark.bulkload.statistics import cheapest, cost_of_a_million, knee, ran
 from tallymark.config.bulkload import BulkloadConfig
 from tallymark.errors import ConfigError
 from tallymark.io import delta
-from tallymark.io.objects import ObjectStore
+from tallymark.io.objects import ObjectStore, normalise_uri
 
 
 def recommend(config: BulkloadConfig) -> list[Advice]:
@@ -23,7 +22,7 @@ def recommend(config: BulkloadConfig) -> list[Advice]:
     Raises:
         ConfigError: nothing was measured in the output folder.
     """
-    table = delta.table_uri(str(Path(config.output_dir).resolve()), "bulkload_cells")
+    table = delta.table_uri(normalise_uri(config.output_dir), "bulkload_cells")
     store = ObjectStore.from_environment(os.environ)
     rows = [
         row

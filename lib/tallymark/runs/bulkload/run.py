@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timezone
-from pathlib import Path
 
 from pyspark.sql import SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -18,8 +17,9 @@ from tallymark.bulkload.result import BenchmarkResult, LoadResult
 from tallymark.config.bulkload import BulkloadConfig
 from tallymark.config.loading import load as load_config
 from tallymark.errors import ConfigError
+from tallymark.io.cluster import require_s3a, require_shared
 from tallymark.io.lock import hold_lock
-from tallymark.io.objects import ObjectStore
+from tallymark.io.objects import ObjectStore, normalise_uri
 from tallymark.runs.bulkload.begun import JUDGED, Run, free_port
 from tallymark.runs.bulkload.benchmark import benchmark
 from tallymark.runs.bulkload.load import Poll, ShowProgress, load, one_cell
@@ -60,10 +60,13 @@ def bulkload(
     cell = one_cell(wanted) if config.load else None
     now = datetime.now(timezone.utc)
     run_id = config.run_id or new_run_id(now)
-    store, out = ObjectStore.from_environment(os.environ), Path(config.output_dir).resolve()
-    gate = open_gate(config.quality, config.rules, store, str(out), JUDGED)
+    store, out = ObjectStore.from_environment(os.environ), normalise_uri(config.output_dir)
+    require_shared(spark, out)
+    require_s3a(spark, out)
+    is_local = str(spark.sparkContext.master).startswith("local")
+    gate = open_gate(config.quality, config.rules, store, out, JUDGED)
     gate.require_fit(spark, {name: from_arrow_schema(schema) for name, schema in JUDGED.items()})
-    with hold_lock(store, str(out), run_id), open_place(config, os.environ, free_port()) as place:
+    with hold_lock(store, out, run_id), open_place(config, os.environ, free_port() if is_local else None) as place:
         run = Run(run_id, now, out, place, store, gate)
         with place.server.connect("tallymark-driver") as connection:
             if config.replay:

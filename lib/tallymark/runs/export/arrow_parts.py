@@ -1,30 +1,33 @@
-"""Parts as Parquet files: what COPY sent as CSV, a few MB at a time, is one row group each. Called by `reading`.
+"""Parts as Parquet files or in a Delta table: which type each column has, and how a part is made and proven.
 
-CSV because PostgreSQL writes every type exactly so, and Arrow's own reader parses it.
+How CSV becomes Arrow is `arrow_rows`. Called by `reading`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from psycopg import sql
 
 from tallymark.config.export_options import ExportOptions
-from tallymark.errors import IncompleteError
 from tallymark.export.arrow_types import Typed, arrow_column, as_text, beyond
-from tallymark.runs.export.parts import CSV, Block, Form
+from tallymark.export.checkpoint import Chunk
+from tallymark.export.spans import Span
+from tallymark.io.folder import Folder
+from tallymark.runs.export.arrow_rows import ArrowRows, SameRows
+from tallymark.runs.export.parts import CSV, Form
 from tallymark.runs.export.plan import Plan
-
-ROW_GROUP_BYTES = 2 << 20
+from tallymark.runs.export.sessions import over_the_whole_table
 
 
 def arrow_form(
-    connection: psycopg.Connection[Any], options: ExportOptions, plan: Plan, run_id: str
+    connection: psycopg.Connection[Any], options: ExportOptions, plan: Plan, run_id: str, folder: Folder
 ) -> tuple[Form, dict[str, str]]:
     """Returns the form of Parquet parts or of a Delta table, and the columns that stay text with the reason."""
     # The default pool keeps several times as much.
@@ -36,12 +39,20 @@ def arrow_form(
     def open_part(path: Path) -> ParquetPart:
         return ParquetPart(path, schema)
 
-    if options.format == "parquet":
-        return Form("parquet", CSV, b"", open_part), fallbacks
-    from tallymark.runs.export.delta_parts import DeltaParts
+    publish: Callable[[Span, Path, int], None] | None = None
+    files: Callable[[Chunk], Iterator[Path]] = partial(_file, folder)
+    if options.format == "delta":
+        from tallymark.runs.export.delta_parts import DeltaParts
 
-    table = DeltaParts.open(options.to, run_id, schema)
-    return Form("parquet", CSV, b"", open_part, table.publish), fallbacks
+        table = DeltaParts.open(options.to, run_id, schema, folder)
+        publish, files = table.publish, table.files
+    return Form("parquet", CSV, b"", open_part, publish, lambda chunk: SameRows(schema, files(chunk))), fallbacks
+
+
+def _file(folder: Folder, chunk: Chunk) -> Iterator[Path]:
+    if chunk.part is not None:
+        with folder.local(chunk.part) as path:
+            yield path
 
 
 def _system() -> pa.MemoryPool:
@@ -60,71 +71,19 @@ def _columns(connection: psycopg.Connection[Any], plan: Plan, *, is_delta: bool)
         return columns
     selection, table = plan.cutter.selection, plan.table.identifier
     tests = sql.SQL(", ").join([sql.SQL("pg_catalog.bool_or({})").format(condition) for _, condition in asked])
-    row = connection.execute(
-        sql.SQL("SELECT {} FROM {} WHERE {}").format(tests, table, selection.filtered([])), prepare=False
-    ).fetchone()
-    assert row is not None
+    statement = sql.SQL("SELECT {} FROM {} WHERE {}").format(tests, table, selection.filtered([]))
+    row = over_the_whole_table(connection, statement)
     return as_text(columns, {name for (name, _), holds in zip(asked, row) if holds})
 
 
 class ParquetPart:
-    """A Parquet file made of the CSV that is written to it."""
+    """A Parquet file made of the CSV that is written to it; a row group of each table."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._schema = schema
-        self._read_as = pa.schema(
-            [pa.field(field.name, pa.string() if pa.types.is_binary(field.type) else field.type) for field in schema]
-        )
-        self._waiting = bytearray()
         self._file = pq.ParquetWriter(path, schema)
-
-    def write(self, block: Block) -> None:
-        self._waiting += block
-        if len(self._waiting) >= ROW_GROUP_BYTES:
-            self._flush()
+        self._rows = ArrowRows(schema, self._file.write_table)
+        self.write = self._rows.write
 
     def close(self) -> None:
-        if self._waiting:
-            self._flush()
+        self._rows.close()
         self._file.close()
-
-    def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, bytearray()
-        self._file.write_table(to_arrow(waiting, self._read_as, self._schema))
-
-
-def to_arrow(content: bytearray, read_as: pa.Schema, schema: pa.Schema) -> pa.Table:
-    """Parses whole rows of PostgreSQL's CSV: an empty field is NULL, a quoted one is text, also an empty one.
-
-    Raises:
-        IncompleteError: a value does not fit its type; the message does not quote it.
-    """
-    try:
-        table = pa_csv.read_csv(
-            pa.BufferReader(content),
-            read_options=pa_csv.ReadOptions(use_threads=False, block_size=len(content) + 1, column_names=schema.names),
-            parse_options=pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
-            convert_options=pa_csv.ConvertOptions(
-                column_types=read_as,
-                null_values=[""],
-                true_values=["t"],
-                false_values=["f"],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        where = str(error).partition(":")[0]
-        raise IncompleteError(
-            f"a value does not fit its column's type in Arrow ({where}): export as csv, or leave the column out"
-        ) from None
-    arrays = [
-        _from_hex(table.column(field.name)) if pa.types.is_binary(field.type) else table.column(field.name)
-        for field in schema
-    ]
-    return pa.table(arrays, schema=schema)
-
-
-def _from_hex(texts: pa.ChunkedArray) -> pa.Array:
-    values = (value.as_py() for value in texts)
-    return pa.array([None if text is None else bytes.fromhex(text[2:]) for text in values], pa.binary())

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from tallymark.errors import IncompleteError
+from tallymark.export.checkpoint import Chunk
 from tallymark.export.spans import Span
-from tallymark.io import delta_append, delta_rs
+from tallymark.io import delta_append
+from tallymark.io.folder import Folder
 from tallymark.io.objects import ObjectStore, normalise_uri
 
 
@@ -23,34 +25,46 @@ from tallymark.io.objects import ObjectStore, normalise_uri
 class DeltaParts:
     """The chunks of one run in a Delta table."""
 
-    store: ObjectStore
-    uri: str
+    table: Folder
     run_id: str
 
     @classmethod
-    def open(cls, place: str, run_id: str, schema: pa.Schema) -> DeltaParts:
-        """Makes the table where it is missing."""
-        store, uri = ObjectStore.from_environment(os.environ), normalise_uri(place)
-        delta_rs.make_table(store, uri, schema)
-        return cls(store, uri, run_id)
+    def open(cls, place: str, run_id: str, schema: pa.Schema, parts: Folder) -> DeltaParts:
+        """Makes the table where it is missing.
 
-    def publish(self, span: Span, path: Path) -> None:
+        Raises:
+            ConfigError: the table that is there cannot take the rows.
+        """
+        table = replace(parts, uri=normalise_uri(place))
+        delta_append.open_plain(table.store, table.uri, schema)
+        return cls(table, run_id)
+
+    def _commit(self, span: Span) -> str:
+        return f"tallymark-export/{self.run_id}/{span.number}"
+
+    def _file(self, span: Span) -> str:
+        return f"part-{span.number:08}-{self.run_id}.parquet"
+
+    def publish(self, span: Span, path: Path, rows: int) -> None:
         """Commits a chunk, unless an earlier attempt did.
 
         Raises:
             IncompleteError: it could not be written.
         """
-        with pq.ParquetFile(path) as file:
-            schema = file.schema_arrow
-            groups: Iterator[pa.RecordBatch] = (
-                batch for number in range(file.num_row_groups) for batch in file.read_row_group(number).to_batches()
-            )
-            delta_append.append_once(
-                self.store,
-                self.uri,
-                pa.RecordBatchReader.from_batches(schema, groups),
-                f"tallymark-export/{self.run_id}/{span.number}",
-            )
+        delta_append.append_once(self.table.store, self.table.uri, path, self._file(span), rows, self._commit(span))
+
+    def files(self, chunk: Chunk) -> Iterator[Path]:
+        """Yields a local path of the file of a chunk that has rows.
+
+        Raises:
+            IncompleteError: it is not in the table.
+        """
+        if not chunk.bytes:
+            return
+        if not delta_append.was_appended(self.table.store, self.table.uri, self._commit(chunk.span)):
+            raise IncompleteError(f"the table {self.table.uri} has lost chunk {chunk.span.number}: export again")
+        with self.table.local(self._file(chunk.span)) as path:
+            yield path
 
 
 def empty(place: str) -> None:

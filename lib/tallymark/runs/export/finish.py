@@ -20,6 +20,8 @@ from tallymark.runs.export.parts import csv_header
 from tallymark.runs.export.place import Place
 from tallymark.runs.export.reading import Reading
 
+Judge = Callable[[Mapping[str, Any]], None]
+
 
 def finish(
     place: Place,
@@ -28,7 +30,7 @@ def finish(
     state: State,
     changes: Sequence[Change],
     seconds: float,
-    judge: Callable[[Mapping[str, Any]], None],
+    judge: Judge,
 ) -> dict[str, Any]:
     """Proves and publishes the result; returns the manifest.
 
@@ -77,7 +79,7 @@ def _clean(place: Place, made: dict[str, Any]) -> None:
 
 def _verified(state: State, reading: Reading) -> State:
     for holds, what in (
-        (reading.parts.source_holds, "the source, read again in the same snapshot, holds other rows for"),
+        (reading.parts.both_hold, "the source, read again in the same snapshot, holds other rows than the parts for"),
         (reading.parts.file_holds, "the file, read again, is not what was written for"),
     ):
         wrong = sorted(reading.parts.differing(state.chunks, holds))

@@ -7,7 +7,7 @@ Called by `tallymark.runs.export.run`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -15,13 +15,14 @@ from tallymark.config.export_options import ExportOptions
 from tallymark.errors import ConfigError
 from tallymark.io.objects import ObjectStore, join, normalise_uri
 from tallymark.runs.apart import apart
+from tallymark.runs.export.finish import Judge
 from tallymark.runs.export.record import write_chunks
 from tallymark.runs.quality.gate import OFF, Gate, Written, open_gate
 
 JUDGED = "export_chunks"
 
 
-def open_judge(options: ExportOptions, store: ObjectStore) -> Callable[[Mapping[str, Any]], None]:
+def open_judge(options: ExportOptions, store: ObjectStore) -> Judge:
     """Returns what judges a manifest; it raises RefusedError.
 
     Raises:

@@ -21,11 +21,10 @@ from psycopg import sql
 from tallymark.errors import IncompleteError
 from tallymark.export.checkpoint import Chunk
 from tallymark.export.spans import Cutter, Span, free_name
-from tallymark.io.copy_out import CopyOut
+from tallymark.io.copy_out import Block, CopyOut
 from tallymark.io.folder import Folder
 from tallymark.runs.export.sessions import Sessions
 
-Block = bytes | bytearray | memoryview
 # JSON text has no control characters but between its tokens, where they may as well be blanks. A quote and a
 # delimiter that never occur keep COPY from quoting it.
 _JSON = (
@@ -45,18 +44,26 @@ class PartFile(Protocol):
     def close(self) -> None: ...
 
 
+class Comparison(PartFile, Protocol):
+    """Rows being compared with those of a part."""
+
+    differs: bool
+
+
 @dataclass(frozen=True)
 class Form:
     """The form of the parts: the ending of their names, the COPY, what comes before the first row, how a file is made.
 
-    ``publish`` is None where a part is a file in the folder.
+    ``publish`` is None where a part is a file in the folder. ``compare`` makes what is given the source's rows again,
+    and knows then whether a part holds them; None where checksums tell.
     """
 
     suffix: str
     copy: str
     header: bytes
     open: Callable[[Path], PartFile]
-    publish: Callable[[Span, Path], None] | None = None
+    publish: Callable[[Span, Path, int], None] | None = None
+    compare: Callable[[Chunk], Comparison] | None = None
 
     @property
     def is_raw(self) -> bool:
@@ -149,7 +156,8 @@ class Parts:
         elif self._form.publish is None:
             self._folder.publish(name)
         else:
-            self._form.publish(span, path)
+            self._folder.check()
+            self._form.publish(span, path, rows)
             path.unlink()
         is_file = has_part and self._form.publish is None
         return Chunk(
@@ -195,12 +203,25 @@ class Parts:
 
     def source_holds(self, chunk: Chunk) -> bool:
         """Reads the chunk's rows again from the source: whether they are those that were copied."""
+        return self._holds(chunk, lambda _chunk: None)
+
+    def both_hold(self, chunk: Chunk) -> bool:
+        """The same, and whether the part, read again too, holds these rows."""
+        return self._holds(chunk, self._form.compare or (lambda _chunk: None))
+
+    def _holds(self, chunk: Chunk, compare: Callable[[Chunk], Comparison | None]) -> bool:
+        def read(connection: psycopg.Connection[Any]) -> bool:
+            comparison = compare(chunk)
+            if comparison is None:
+                rows, _, digest = self._read(connection, chunk.span, lambda _block: None)
+            else:
+                rows, _, digest = self._read(connection, chunk.span, comparison.write)
+                comparison.close()
+            is_same = comparison is None or not comparison.differs
+            return is_same and (rows, digest) == (chunk.rows, chunk.source_sha256)
+
         with self._slots:
-            (rows, _, digest), _ = self._sessions.run(
-                lambda connection: self._read(connection, chunk.span, lambda _block: None),
-                f"reading chunk {chunk.span.number} again",
-            )
-        return (rows, digest) == (chunk.rows, chunk.source_sha256)
+            return self._sessions.run(read, f"reading chunk {chunk.span.number} again")[0]
 
     def differing(self, chunks: Iterable[Chunk], holds: Callable[[Chunk], bool]) -> set[int]:
         """Returns the numbers of the chunks that a proof denies; as many are looked at at once as are copied."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,16 +37,13 @@ class Place:
     keeps_checkpoint: bool
 
     @classmethod
-    def of(cls, store: ObjectStore, options: ExportOptions) -> Place:
-        """Makes the folders where they are missing."""
-        uri = normalise_uri(options.to)
-        if not options.merge and options.format != "delta":
-            folder = Folder.at(store, uri)
-            return cls(folder, folder, None, options.checkpoint)
-        above, _, name = uri.rpartition("/")
-        if not above or not name:
-            raise ConfigError(f"--to {options.to}: with --merge, or as a Delta table, it has a folder above it")
-        return cls(Folder.at(store, f"{uri}.parts"), Folder.at(store, above), name, options.checkpoint)
+    def of(cls, store: ObjectStore, options: ExportOptions, check: Callable[[], None]) -> Place:
+        """Makes the folders where they are missing; ``check`` is asked before each publication."""
+        parts = Folder.at(store, parts_uri(options), check)
+        if not _is_one_thing(options):
+            return cls(parts, parts, None, options.checkpoint)
+        above, _, name = normalise_uri(options.to).rpartition("/")
+        return cls(parts, Folder.at(store, above, check), name, options.checkpoint)
 
     @property
     def manifest_name(self) -> str:
@@ -99,16 +97,36 @@ class Place:
             self.parts.discard(names)
 
     def finish(self, kept: set[str]) -> None:
-        """Removes parts that are not ``kept``, then the checkpoint; a folder of parts that were merged goes too."""
+        """Removes parts that are not ``kept``, then the checkpoint."""
         for name in self.leftovers():
             if name not in kept:
                 self.parts.remove(name)
         for name in (_BACKUP, _CHECKPOINT):
             self.parts.remove(name)
+
+    def close(self) -> None:
+        """Removes what is not of the result: the folders for unfinished files that S3 needs."""
         self.parts.close()
-        if self.file is not None:
-            self.target.close()
-            self.parts.remove_if_empty()
+        self.target.close()
+
+
+def parts_uri(options: ExportOptions) -> str:
+    """Returns the folder of the parts, which is the one that a run must have for itself.
+
+    Raises:
+        ConfigError: there is no place beside which it could be.
+    """
+    uri = normalise_uri(options.to)
+    if not _is_one_thing(options):
+        return uri
+    above, _, name = uri.removeprefix("s3://").rpartition("/")
+    if not above or not name:
+        raise ConfigError(f"--to {options.to}: with --merge, or as a Delta table, it has a folder above it")
+    return f"{uri}.parts"
+
+
+def _is_one_thing(options: ExportOptions) -> bool:
+    return options.merge or options.format == "delta"
 
 
 def unfinished(place: Place, options: ExportOptions) -> State | None:

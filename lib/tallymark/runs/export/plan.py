@@ -20,6 +20,7 @@ from tallymark.io.catalog import Column, Table, read_table
 from tallymark.io.postgres import explained, is_transient, table_name
 
 _KINDS = {"v": "a view", "f": "a foreign table"}
+_BY_PAGES = ("ctid",)  # what --order-by names where the pages shall cut a table that has a key
 _ROWS_PER_PAGE = 50.0
 
 
@@ -49,9 +50,10 @@ def make_plan(connection: psycopg.Connection[Any], options: ExportOptions) -> Pl
     if options.where is not None:
         _check_condition(connection, table, options.where)
     selection = Selection(tuple(column.name for column in columns), options.where)
-    ordered = _columns(table, options.order_by, "--order-by")
+    by_pages = options.order_by == _BY_PAGES
+    ordered = () if by_pages else _columns(table, options.order_by, "--order-by")
     warnings: list[str] = []
-    if ordered or table.unique_keys:
+    if ordered or (table.unique_keys and not by_pages):
         cutter: Cutter = _by_key(table, ordered, selection, warnings)
         order = tuple(column.name for column in cutter.key) if isinstance(cutter, KeysetCutter) else ()
     elif options.chunk_mode:
@@ -103,7 +105,8 @@ def _by_key(table: Table, ordered: tuple[Column, ...], selection: Selection, war
     key = tuple(KeyColumn(name, known[name].type_name, known[name].nullable) for name in names)
     has_pages = table.kind in "rpm"
     if not has_pages and len(ordered) < len(table.columns):
-        warnings.append(f"{table} is {_KINDS.get(table.kind, 'no table')}: rows with equal {names} have no fixed order")
+        kind = _KINDS.get(table.kind, "no table")
+        warnings.append(f"{table} is {kind}: rows of equal {', '.join(names)} have no fixed order")
     if not any(index[: len(ordered)] == tuple(names[: len(ordered)]) for index in table.indexes) and has_pages:
         first = ", ".join(names)
         warnings.append(
@@ -126,7 +129,8 @@ def _by_pages(
     elif options.consistency == "per-chunk":
         problem = "an update between two chunks may move a row to other pages, so that takes --consistency snapshot"
     if problem:
-        raise ConfigError(f"{table} has no key, and cannot be cut by pages: {problem}. Name columns with --order-by.")
+        known = "" if options.order_by else "has no key, and "
+        raise ConfigError(f"{table} {known}cannot be cut by pages: {problem}. Name columns with --order-by.")
     pages = sum(relation.pages for relation in table.relations)
     density = table.estimated_rows / pages if table.estimated_rows and pages else _ROWS_PER_PAGE
     relations = tuple(Pages(relation.identifier, relation.pages) for relation in table.relations)

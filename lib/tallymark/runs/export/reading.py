@@ -25,7 +25,7 @@ from tallymark.retry import RetryPolicy
 from tallymark.runs.export.memory import resident_bytes
 from tallymark.runs.export.parts import Form, Parts, raw_form
 from tallymark.runs.export.plan import Plan, make_plan
-from tallymark.runs.export.sessions import Counts, Sessions
+from tallymark.runs.export.sessions import Counts, Sessions, over_the_whole_table
 
 _SAMPLE_ROWS = 20
 
@@ -70,15 +70,13 @@ class Reading:
         return self.plan.cutter.next_upper(lower, rows, ask)
 
     def count(self) -> int:
-        """Counts the rows that the snapshot holds, with all the workers that the server has for it."""
+        """Counts the rows that the snapshot holds."""
         selection, table = self.plan.cutter.selection, self.plan.table
 
         def counted(connection: psycopg.Connection[Any]) -> int:
-            connection.execute("SAVEPOINT counting; SET LOCAL max_parallel_workers_per_gather = 2")
             statement = sql.SQL("SELECT count(*) FROM {} WHERE {}").format(table.identifier, selection.filtered([]))
-            row = connection.execute(statement).fetchone()
-            connection.execute("ROLLBACK TO SAVEPOINT counting")
-            return int(row[0]) if row else 0
+            row = over_the_whole_table(connection, statement)
+            return int(row[0])
 
         return self.sessions.run(counted, f"counting the rows of {table}")[0]
 
@@ -122,7 +120,7 @@ def open_reading(
             server,
             name,
             snapshot=snapshot,
-            statement_timeout=options.statement_timeout,
+            statement_timeout=options.statement_timeout if options.chunk_mode else 0,
             refresh_every=options.refresh_every,
             policy=policy,
             counts=counts,
@@ -171,7 +169,7 @@ def _reading(
     run_id: str,
 ) -> Reading:
     plan = make_plan(connection, options)
-    form, fallbacks = _form(connection, options, plan, run_id)
+    form, fallbacks = _form(connection, options, plan, run_id, folder)
     plan.fingerprint["kept as text"] = sorted(fallbacks)
     parts = Parts(
         sessions,
@@ -198,14 +196,14 @@ def _reading(
 
 
 def _form(
-    connection: psycopg.Connection[Any], options: ExportOptions, plan: Plan, run_id: str
+    connection: psycopg.Connection[Any], options: ExportOptions, plan: Plan, run_id: str, folder: Folder
 ) -> tuple[Form, dict[str, str]]:
     if options.format in {"csv", "jsonl"}:
         return raw_form(connection, plan.cutter, plan.table.identifier, options.format, options.merge), {}
     # Arrow costs 60 MB, which a text export need not pay.
     from tallymark.runs.export.arrow_parts import arrow_form
 
-    return arrow_form(connection, options, plan, run_id)
+    return arrow_form(connection, options, plan, run_id, folder)
 
 
 def _bytes_per_row(connection: psycopg.Connection[Any], plan: Plan) -> float:
@@ -221,11 +219,11 @@ def _bytes_per_row(connection: psycopg.Connection[Any], plan: Plan) -> float:
 
 
 def _lockable(connection: psycopg.Connection[Any], options: ExportOptions) -> str | None:
-    """Returns the table as SQL, if it is of a kind that can be locked."""
+    """Returns the table as SQL, if it is one that can be read."""
     name = table_name(options.table)
     found = connection.execute(
         "SELECT c.relkind::text FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass(%s)", (str(name),)
     ).fetchone()
     if found is None:
         raise ConfigError(f"there is no table {name} in this database: check the name, its quotes and the schema")
-    return name.identifier.as_string(connection) if found[0] in "rp" else None
+    return name.identifier.as_string(connection) if found[0] in "rpmvf" else None

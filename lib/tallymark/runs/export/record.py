@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from tallymark.columns import arrow_schema
 from tallymark.config.export_options import ExportOptions
 from tallymark.export.tables import CHUNKS, RUNS, chunk_rows, run_row
 from tallymark.io.folder import Folder
@@ -52,12 +53,5 @@ def _write(
 
     from tallymark.io import delta
 
-    kinds = {
-        "string": pa.string(),
-        "bigint": pa.int64(),
-        "double": pa.float64(),
-        "boolean": pa.bool_(),
-        "array<string>": pa.list_(pa.string()),
-    }
-    schema = pa.schema([(column, kinds[kind]) for column, kind in columns.items()])
-    delta.replace_run(store, delta.table_uri(out, name), run_id, pa.Table.from_pylist(rows, schema))
+    table = pa.Table.from_pylist(rows, arrow_schema(columns))
+    delta.replace_run(store, delta.table_uri(out, name), run_id, table)

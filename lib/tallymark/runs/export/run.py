@@ -20,14 +20,16 @@ from tallymark.errors import ConfigError, IncompleteError
 from tallymark.export.batch_size import BatchSize, Limits
 from tallymark.export.checkpoint import MIXED, PER_CHUNK, SNAPSHOT, State, require_equal
 from tallymark.export.engine import Engine, Work
+from tallymark.io.folder import remove_if_empty
+from tallymark.io.lock import hold_lock
 from tallymark.io.objects import ObjectStore
 from tallymark.io.postgres import Server
 from tallymark.io.snapshot_keeper import Keeper, Snapshot, SnapshotLostError, release
 from tallymark.retry import RetryPolicy
-from tallymark.runs.export.finish import finish, finish_again
+from tallymark.runs.export.finish import Judge, finish, finish_again
 from tallymark.runs.export.judging import open_judge
 from tallymark.runs.export.live import Live
-from tallymark.runs.export.place import Place, unfinished
+from tallymark.runs.export.place import Place, parts_uri, unfinished
 from tallymark.runs.export.reading import Reading, open_reading
 from tallymark.runs.export.sessions import Counts
 from tallymark.runs.run_id import new_run_id
@@ -65,26 +67,32 @@ def export(
 
     Raises:
         ConfigError: an option, the table or the place is wrong; nothing was written.
-        LockedError: another process of this machine exports to the same place.
+        LockedError: another run exports to the same place.
         RefusedError: the chunks fail their rules; there is no manifest, and --resume judges them again.
         IncompleteError: something could not be read or written; the checkpoint holds what was.
     """
     if options.merge and options.format not in {"csv", "jsonl"}:
         raise ConfigError(f"--merge joins text files; a {options.format} export is read as its folder")
     policy = policy or RetryPolicy(options.max_retries + 1, base_seconds=2.0, cap_seconds=30.0)
-    return _Export(options, policy, ObjectStore.from_environment(environ)).run(show_progress)
+    store, parts = ObjectStore.from_environment(environ), parts_uri(options)
+    judge = open_judge(options, store)
+    try:
+        with hold_lock(store, parts, f"the export of {options.table}", stays=False) as lock:
+            return _Export(options, policy, Place.of(store, options, lock.check), judge).run(show_progress)
+    finally:
+        remove_if_empty(parts)
 
 
 class _Export:
-    def __init__(self, options: ExportOptions, policy: RetryPolicy, store: ObjectStore) -> None:
+    def __init__(self, options: ExportOptions, policy: RetryPolicy, place: Place, judge: Judge) -> None:
         self._options = options
         self._policy = policy
         self._begun = time.monotonic()
         self._server = Server(
             **{name: getattr(options, name) for name in Server.__dataclass_fields__}  # the options bear their names
         )
-        self._judge = open_judge(options, store)
-        self._place = Place.of(store, options)
+        self._place = place
+        self._judge = judge
         self._keeper: Keeper | None = None
         self._reading: Reading | None = None
         self._live = Live()
@@ -92,12 +100,10 @@ class _Export:
 
     def run(self, show_progress: ShowProgress) -> ExportResult:
         """Does it, alone in its place."""
-        lock = self._place.parts.lock()
         try:
             return self._run(show_progress)
         finally:
-            if lock is not None:
-                os.close(lock)
+            self._place.close()
 
     def _run(self, show_progress: ShowProgress) -> ExportResult:
         before = unfinished(self._place, self._options)
@@ -223,7 +229,8 @@ class _Export:
         if choice == "refuse":
             raise IncompleteError(
                 "the snapshot of this export is gone, so the rest would be of another moment: --resume with "
-                "--on-lost-snapshot recheck makes all of it one moment again, mix goes on and says so"
+                "--on-lost-snapshot recheck makes all of it one moment again, mix goes on and says so; if the server "
+                "is a standby, set hot_standby_feedback = on there"
             )
         _log.warning("The snapshot is gone; going on in a new one: %s", choice)
         if self._keeper is not None:
@@ -247,7 +254,6 @@ class _Export:
 
     def _leave(self) -> None:
         """Leaves the snapshot to a resumed run, if one will find it."""
-        self._place.parts.remove_if_empty()
         if self._keeper is None:
             return
         saved = self._place.load() if self._options.checkpoint else None

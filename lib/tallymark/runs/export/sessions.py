@@ -69,7 +69,7 @@ class Sessions:
 
     Args:
         snapshot: its name; None: each action has a transaction, and so a snapshot, of its own.
-        statement_timeout: seconds.
+        statement_timeout: seconds; 0 for no limit.
         refresh_every: actions after which a connection is closed and made anew, with the secret of then.
         policy: how often a transient failure of one action may follow another.
     """
@@ -177,7 +177,10 @@ class Sessions:
         except psycopg.Error as error:
             if not is_lost(error):
                 raise
-            raise SnapshotLostError("the snapshot is gone: the session that held it has ended") from None
+            raise SnapshotLostError(
+                "the snapshot is gone: the session that held it has ended (a standby ends it where it conflicts with "
+                "recovery, unless hot_standby_feedback = on is set there)"
+            ) from None
 
     def _give_back(self, session: _Session) -> None:
         self._counts.add(transaction=time.monotonic() - session.began)
@@ -194,6 +197,17 @@ class Sessions:
         self._counts.add(transaction=time.monotonic() - session.began)
         with suppress(psycopg.Error):
             session.connection.close()
+
+
+def over_the_whole_table(connection: Connection, statement: sql.Composed) -> tuple[Any, ...]:
+    """Returns the one row of a statement that reads everything: however long that takes, and with workers."""
+    connection.execute(
+        "SAVEPOINT whole; SET LOCAL statement_timeout = 0; SET LOCAL max_parallel_workers_per_gather = 2"
+    )
+    row = connection.execute(statement, prepare=False).fetchone()
+    connection.execute("ROLLBACK TO SAVEPOINT whole")
+    assert row is not None
+    return tuple(row)
 
 
 def _final(error: psycopg.Error, doing: str) -> TallymarkError:

@@ -10,7 +10,7 @@ import pickle
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -22,6 +22,7 @@ from tallymark.ingest.record import LogRecord, to_record
 from tallymark.ingest.tables import Rejected
 from tallymark.ingest.tokens import Keys, digest, looks_like_token
 from tallymark.ingest.travelling import BATCH_ROWS, RejectedItem, counts_batch, record_batch, rejected_batch
+from tallymark.ingest.usual_records import usual_records
 from tallymark.io.gzip_stream import decompress
 from tallymark.io.objects import ObjectStore
 from tallymark.io.stored import StoredObject, shown
@@ -34,11 +35,11 @@ _BATCH_BYTES = 32 << 20
 """Bytes of items after which rows are sent on, however few: an item may have 64 MB, and a batch at most 2 GB."""
 
 
-class _Item(msgspec.Struct):
+class _Data(msgspec.Struct):
     data: str
 
 
-_read_item = msgspec.json.Decoder(_Item | str).decode
+_read_item = msgspec.json.Decoder(_Data | str).decode
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,15 @@ def decode(batches: Iterator[pa.RecordBatch], tasks: Any, decoding: Decoding) ->
             yield from _decode_task(task, pickle.loads(tasks.value[task]), decoding)  # noqa: S301 - from our own driver
 
 
+class _Item(NamedTuple):
+    token: str | None  # None where it has none
+    raw: bytes
+    source: str
+    position: int
+
+
 def _decode_task(task: int, objects: list[Numbered], decoding: Decoding) -> Iterator[pa.RecordBatch]:
-    records: list[tuple[int, LogRecord]] = []
-    rejected: list[RejectedItem] = []
+    items: list[_Item] = []
     extracted = held = 0
     errors: list[tuple[str, str, str]] = []
     for number, obj in objects:
@@ -75,35 +82,45 @@ def _decode_task(task: int, objects: list[Numbered], decoding: Decoding) -> Iter
         try:
             for token, raw, source in _tokens(obj, decoding):
                 position += 1
-                try:
-                    records.append((position, _read(token, decoding)))
-                except Rejected as cause:
-                    rejected.append(_rejected(token, raw, position, cause.reason, source, decoding.keys))
+                items.append(_Item(token, raw, source, position))
                 held += len(raw)
-                if len(records) + len(rejected) >= BATCH_ROWS or held >= _BATCH_BYTES:
-                    yield from _batches(records, rejected)
-                    held = 0
+                if len(items) >= BATCH_ROWS or held >= _BATCH_BYTES:
+                    yield from _batches(items, decoding)
+                    items, held = [], 0
         except ObjectError as error:
             errors.append((shown(error.uri), error.reason, error.detail))
         extracted += position - (number << _POSITIONS)
-    yield from _batches(records, rejected)
+    yield from _batches(items, decoding)
     yield counts_batch(task, json.dumps({"extracted": extracted, "errors": errors}))
 
 
-def _batches(records: list[tuple[int, LogRecord]], rejected: list[RejectedItem]) -> Iterator[pa.RecordBatch]:
-    """Yield what is held, and hold nothing."""
+def _batches(items: list[_Item], decoding: Decoding) -> Iterator[pa.RecordBatch]:
+    """Yield one row for each item: first those of the usual form, which are read together."""
+    plains = decoding.keys.decrypt_all([item.token or "" for item in items])
+    batches, others = usual_records(plains)
+    positions = pa.array([item.position for item in items], pa.int64())
+    for batch in batches:
+        at = batch.schema.names.index("position")
+        yield batch.set_column(at, "position", positions.take(batch.column(at)))
+    records: list[tuple[int, LogRecord]] = []
+    rejected: list[RejectedItem] = []
+    for number in others:
+        item = items[number]
+        try:
+            records.append((item.position, _read(item.token, plains[number], decoding)))
+        except Rejected as cause:
+            rejected.append(_rejected(item, cause.reason, decoding.keys))
     if records:
         yield record_batch(records)
-        records.clear()
     if rejected:
         yield rejected_batch(rejected)
-        rejected.clear()
 
 
-def _read(token: str | None, decoding: Decoding) -> LogRecord:
+def _read(token: str | None, plain: bytes | None, decoding: Decoding) -> LogRecord:
     if token is None:
         raise Rejected("no_token")
-    return to_record(read_fields(decoding.keys.decrypt(token)), decoding.optional)
+    fields = read_fields(decoding.keys.decrypt(token) if plain is None else plain)
+    return to_record(fields, decoding.optional)
 
 
 def _tokens(obj: StoredObject, decoding: Decoding) -> Iterator[tuple[str | None, bytes, str]]:
@@ -143,8 +160,8 @@ def _quarantined(obj: StoredObject, decoding: Decoding) -> Iterator[tuple[str | 
                 yield token, raw, row["source"]
 
 
-def _rejected(token: str | None, raw: bytes, position: int, reason: str, source: str, keys: Keys) -> RejectedItem:
-    if token is not None and looks_like_token(token):
-        return RejectedItem(digest(token), position, token, False, reason, source)
+def _rejected(item: _Item, reason: str, keys: Keys) -> RejectedItem:
+    if item.token is not None and looks_like_token(item.token):
+        return RejectedItem(digest(item.token), item.position, item.token, False, reason, item.source)
     # Not encrypted by anyone, as far as one can see: it may be a payload in clear.
-    return RejectedItem(digest(raw), position, keys.seal(raw), True, reason, source)
+    return RejectedItem(digest(item.raw), item.position, keys.seal(item.raw), True, reason, item.source)

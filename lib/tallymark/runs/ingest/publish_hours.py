@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 from isal import isal_zlib
 
 from tallymark.errors import LockedError, TallymarkError
-from tallymark.ingest.compact import Dictionary, compact, plain
+from tallymark.ingest.compact import Dictionary
 from tallymark.ingest.layout import folder_of, minutes_of, object_name, superseded_names
+from tallymark.ingest.lines import lines_of
 from tallymark.io.lock import check_fence
 from tallymark.io.objects import ObjectStore, join
 from tallymark.runs.ingest.files import local_copy
@@ -36,8 +37,8 @@ PUBLISHED = pa.schema(
         ("error", pa.string()),
     ]
 )
-_ROWS = 2_000
-_LEVEL = 3
+_ROWS = 16_384
+_LEVEL = 1
 _GZIP_MEMBER = 31
 """zlib's number for a gzip header and the largest window."""
 
@@ -112,15 +113,6 @@ def _rows(part: HourPart, store: ObjectStore) -> pa.Table:
 def _write(path: Path, rows: pa.Table, dictionary: Dictionary | None) -> int:
     packer = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP_MEMBER)
     with open(path, "wb") as file:
-        file.writelines(packer.compress(lines) for lines in _lines(rows, dictionary))
+        file.writelines(packer.compress(lines_of(batch, dictionary)) for batch in rows.to_batches(max_chunksize=_ROWS))
         file.write(packer.flush())
     return int(rows.num_rows)
-
-
-def _lines(rows: pa.Table, dictionary: Dictionary | None) -> Iterable[bytearray]:
-    for batch in rows.drop_columns("event_time").to_batches(max_chunksize=_ROWS):
-        lines = bytearray()  # a list of as many small objects takes half as long again
-        for row in batch.to_pylist():
-            lines += plain(row) if dictionary is None else compact(row, dictionary)
-            lines += b"\n"
-        yield lines

@@ -18,6 +18,7 @@ from tallymark.config.ingest import IngestConfig
 from tallymark.config.loading import load
 from tallymark.errors import EXIT_DIFFERENT, EXIT_INCOMPLETE, EXIT_MATCH, RefusedError
 from tallymark.ingest.tables import COMPLETE, INCOMPLETE, LOGS, REFUSED
+from tallymark.io.cluster import require_shared
 from tallymark.io.delta_commit import DataFile
 from tallymark.io.lock import HeldLock, hold_lock
 from tallymark.runs.ingest.begun import Run, begin
@@ -47,6 +48,7 @@ def ingest(spark: SparkSession, config: IngestConfig | None = None, **options: o
     run = begin(config, os.environ)
     gate = open_gate(config.quality, config.rules, run.store, run.out, (_JUDGED,))
     gate.require_fit(spark, {_JUDGED: from_arrow_schema(LOGS)})
+    require_shared(spark, run.out)
     with hold_lock(run.store, run.out, run.run_id, config.lock_seconds) as lock:
         return _ingest(spark, run, lock, gate)
 

@@ -22,6 +22,7 @@ from tallymark.config.loading import load
 from tallymark.config.reconcile import ReconcileConfig
 from tallymark.errors import ConfigError, RefusedError
 from tallymark.io import delta
+from tallymark.io.cluster import require_s3a, require_shared
 from tallymark.io.lock import hold_lock
 from tallymark.io.objects import ObjectStore, is_within, normalise_uri
 from tallymark.io.stored import shown
@@ -99,6 +100,8 @@ def reconcile(
     config = config if config is not None else load(ReconcileConfig, None, options)
     clock = time.monotonic()
     run = _begin(config)
+    require_shared(spark, run.out)
+    require_s3a(spark, run.out)
     store = ObjectStore.from_environment(os.environ)
     gate = open_gate(config.quality, config.rules, store, run.out, _JUDGED)
     gate.require_fit(spark, {"reconcile_files": ddl(FILES), "reconcile_mismatches": ddl(MISMATCHES)})
@@ -214,9 +217,8 @@ def _compare(
 
 def _write_mismatches(store: ObjectStore, run: Run, explained: DataFrame | None, residue: int) -> None:
     table = run.table("mismatches")
-    if explained is None:
-        delta.make_table(store, table, arrow_schema(MISMATCHES))
-    else:
+    delta.make_table(store, table, arrow_schema(MISMATCHES))
+    if explained is not None:
         delta.append_run(mismatch_rows(explained, run.run_id, run.run_time_text, partitions(residue)), table)
 
 

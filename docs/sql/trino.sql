@@ -1,0 +1,14 @@
+-- A catalogue `delta` with delta.register-table-procedure.enabled=true and a schema `tallymark`.
+-- Made by `make docs-tables`; s3://lake stands for your place.
+CALL delta.system.register_table(schema_name => 'tallymark', table_name => 'reconcile_runs', table_location => 's3://lake/reconcile/delta/runs');
+CALL delta.system.register_table(schema_name => 'tallymark', table_name => 'reconcile_files', table_location => 's3://lake/reconcile/delta/files');
+CALL delta.system.register_table(schema_name => 'tallymark', table_name => 'reconcile_mismatches', table_location => 's3://lake/reconcile/delta/mismatches');
+CALL delta.system.register_table(schema_name => 'tallymark', table_name => 'reconcile_ledger', table_location => 's3://lake/reconcile/delta/ledger');
+CALL delta.system.register_table(schema_name => 'tallymark', table_name => 'reconcile_ledger_residue', table_location => 's3://lake/reconcile/delta/ledger_residue');
+CALL delta.system.register_table(schema_name => 'tallymark', table_name => 'ingest_runs', table_location => 's3://lake/ingest/delta/runs');
+CALL delta.system.register_table(schema_name => 'tallymark', table_name => 'ingest_logs', table_location => 's3://lake/ingest/delta/logs');
+CALL delta.system.register_table(schema_name => 'tallymark', table_name => 'ingest_quarantine', table_location => 's3://lake/ingest/delta/quarantine');
+CALL delta.system.register_table(schema_name => 'tallymark', table_name => 'bulkload_cells', table_location => 's3://lake/bulkload/delta/bulkload_cells');
+CALL delta.system.register_table(schema_name => 'tallymark', table_name => 'bulkload_batches', table_location => 's3://lake/bulkload/delta/bulkload_batches');
+CALL delta.system.register_table(schema_name => 'tallymark', table_name => 'export_runs', table_location => 's3://lake/export/delta/export_runs');
+CALL delta.system.register_table(schema_name => 'tallymark', table_name => 'export_chunks', table_location => 's3://lake/export/delta/export_chunks');

@@ -1,0 +1,66 @@
+"""What a run must see to where its Spark is a cluster: a place that all machines reach, and a context that is awaited.
+
+Called by the runs, and by the job that works without Spark. Sessions are made in `session`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from pyspark import SparkContext
+from pyspark.sql import SparkSession
+
+from tallymark.errors import ConfigError
+from tallymark.io.objects import is_s3, is_within
+from tallymark.io.session import let_interrupts_pass, submitted_conf
+
+
+def require_shared(spark: SparkSession, uri: str) -> None:
+    """Do nothing where what a driver writes to the normalised ``uri`` stays when the driver ends.
+
+    Raises:
+        ConfigError: it lies in the folder that the cluster made for the driver.
+    """
+    deploy_mode = spark.sparkContext.getConf().get("spark.submit.deployMode")
+    if deploy_mode == "cluster" and not is_s3(uri) and is_within(uri, os.getcwd()):
+        raise ConfigError(
+            f"{uri} is the driver's own folder on the cluster and ends with it: "
+            "name a place on S3, or a folder that all machines share"
+        )
+
+
+def require_s3a(spark: SparkSession, uri: str) -> None:
+    """Do nothing where Spark's own readers and writers know the kind of ``uri``.
+
+    Raises:
+        ConfigError: the jars for S3 are not there.
+    """
+    from py4j.protocol import Py4JJavaError
+
+    if not is_s3(uri):
+        return
+    context = spark.sparkContext
+    hadoop = context._jvm.org.apache.hadoop  # type: ignore[union-attr]
+    try:
+        hadoop.fs.FileSystem.getFileSystemClass("s3", context._jsc.hadoopConfiguration())
+    except Py4JJavaError as error:
+        package = f"org.apache.hadoop:hadoop-aws:{hadoop.util.VersionInfo.getVersion()}"
+        raise ConfigError(f"this Spark has no S3: add `--packages {package}` before the job's name") from error
+
+
+@contextmanager
+def awaited_context(app_name: str, environ: Mapping[str, str] = os.environ) -> Iterator[None]:
+    """Keep a Spark context without executors, where this is a driver that a cluster started.
+
+    For work without Spark: YARN ends a driver that has no context after 100 s, and takes one that never had for failed.
+    """
+    if "PYSPARK_GATEWAY_PORT" not in environ or submitted_conf().get("spark.submit.deployMode") != "cluster":
+        yield
+        return
+    conf = submitted_conf().setAppName(app_name)
+    conf.set("spark.dynamicAllocation.enabled", "false").set("spark.executor.instances", "0")
+    with SparkContext(conf=conf):
+        let_interrupts_pass()
+        yield

@@ -1,0 +1,48 @@
+"""What a run refuses on a cluster, before it has read anything."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from tallymark.errors import ConfigError
+from tallymark.io.cluster import awaited_context, require_s3a, require_shared
+
+
+def spark_of(deploy_mode: str) -> Any:
+    """Stands for a session; whose driver is elsewhere no test can start in its own process."""
+    conf = SimpleNamespace(get={"spark.submit.deployMode": deploy_mode}.get)
+    return SimpleNamespace(sparkContext=SimpleNamespace(getConf=lambda: conf))
+
+
+def test_an_output_that_ends_with_the_container_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ConfigError, match="ends with it: name a place on S3"):
+        require_shared(spark_of("cluster"), f"{tmp_path}/out")
+    for mode, place in (("client", f"{tmp_path}/out"), ("cluster", "/shared/out"), ("cluster", "s3://bucket/out")):
+        require_shared(spark_of(mode), place)
+
+
+def test_a_spark_without_the_jars_for_s3_is_refused_by_the_name_of_the_jar(spark: SparkSession) -> None:
+    hadoop: Any = spark.sparkContext._jsc.hadoopConfiguration()
+    known = hadoop.get("fs.s3.impl")
+    hadoop.set("fs.s3.impl", "no.such.FileSystem")
+    try:
+        require_s3a(spark, "/local/out")
+        with pytest.raises(ConfigError, match=r"has no S3: add `--packages org\.apache\.hadoop:hadoop-aws:3\.4\.2`"):
+            require_s3a(spark, "s3://bucket/out")
+    finally:
+        hadoop.set("fs.s3.impl", known)
+    require_s3a(spark, "s3://bucket/out")
+
+
+def test_no_context_is_made_where_none_is_awaited() -> None:
+    assert "PYSPARK_GATEWAY_PORT" not in os.environ
+    with awaited_context("tests", {}):
+        pass
