@@ -204,6 +204,7 @@ def test_every_row_that_fails_is_quarantined_with_its_rules_and_no_other(spark: 
         ("expect_column_values_to_match_regex", {"column": "i", "regex": "1"}, "i is of type number, not text"),
         ("expect_column_pair_values_to_be_equal", {"column_A": "i", "column_B": "s"}, "of different types"),
         ("unexpected_rows_expectation", {"unexpected_rows_query": "SELECT * FROM {batch} WHERE ii > 1"}, "ii"),
+        ("expect_table_row_count_to_be_between", {"max_value": 1, "row_condition": "ii > 1", **SPARK_ROWS}, "ii"),
         (
             "unexpected_rows_expectation",
             {"unexpected_rows_query": "SELECT * FROM {batch} WHERE i > 1 LIMIT 3"},

@@ -64,7 +64,7 @@ def require_fit(rules: RuleFile, frame: DataFrame) -> None:
     Raises:
         ConfigError: a rule names a column that is missing or of the wrong type, or SQL that Spark does not understand.
     """
-    problems = [problem for rule in rules.row_rules if (problem := _misfit(rule, frame))]
+    problems = [problem for rule in rules.rules if (problem := _misfit(rule, frame))]
     problems += [
         f"columns: there is no column {name}.{suggestion(name, frame.columns)}"
         for name in sorted(rules.private - set(frame.columns))
@@ -86,11 +86,17 @@ def _misfit(rule: Rule, frame: DataFrame) -> str | None:
     if problem := _wrong_kind(rule, kinds):
         return f"rule {rule.name}: {problem}"
     try:
-        condition = condition_for(rule, frame)
-        frame.select(condition.considered, condition.expected)
+        frame.select(*_asked(rule, frame))
     except (AnalysisException, ParseException) as error:
         return f"rule {rule.name}: Spark does not understand it: {str(error).strip().partition(chr(10))[0]}"
     return None
+
+
+def _asked(rule: Rule, frame: DataFrame) -> list[Column]:
+    if rule.judges == "table":
+        return [F.expr(rule.kwargs["row_condition"])] if "row_condition" in rule.kwargs else []
+    condition = condition_for(rule, frame)
+    return [condition.considered, condition.expected]
 
 
 def _wrong_kind(rule: Rule, kinds: Mapping[str, str]) -> str | None:
@@ -139,7 +145,7 @@ def _considered(rule: Rule, columns: list[Column]) -> Column:
         return taken & columns[0].isNotNull()
     ignored = rule.kwargs.get("ignore_row_if", "all_values_are_missing")
     nulls = [column.isNull() for column in columns]
-    if ignored in _ALL_MISSING | {"all_values_are_missing"}:
+    if ignored in _ALL_MISSING:
         return taken & ~reduce(and_, nulls)
     return taken & ~reduce(or_, nulls) if ignored in _ANY_MISSING else taken
 
