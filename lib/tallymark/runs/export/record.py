@@ -32,18 +32,20 @@ def record(options: ExportOptions, manifest: Mapping[str, Any]) -> None:
     folder.write("report.json", as_json(dict(manifest)))
     folder.write("report.txt", ("\n".join(lines(manifest, options.to)) + "\n").encode())
     folder.close()
-    # delta-rs needs more memory than the export itself.
-    apart(lambda: _write_tables(store, out, manifest, normalise_uri(options.to)))
+    if options.format == "delta":
+        _write_tables(store, out, manifest, options)  # delta-rs is here already, and its threads do not survive a fork
+    else:
+        apart(lambda: _write_tables(store, out, manifest, options))  # it needs more memory than the export itself
 
 
-def _write_tables(store: ObjectStore, out: str, manifest: Mapping[str, Any], place: str) -> None:
+def _write_tables(store: ObjectStore, out: str, manifest: Mapping[str, Any], options: ExportOptions) -> None:
     import pyarrow as pa
 
     from tallymark.io import delta
 
     for name, columns, rows in (
         ("export_chunks", CHUNKS, chunk_rows(manifest)),
-        ("export_runs", RUNS, [run_row(manifest, place)]),
+        ("export_runs", RUNS, [run_row(manifest, normalise_uri(options.to))]),
     ):
         table = pa.Table.from_pylist(rows, arrow_schema(columns))
         delta.replace_run(store, delta.table_uri(out, name), manifest["run_id"], table)
