@@ -40,16 +40,16 @@ from tallymark.runs.job import read_text
 from test_readme import JOBS
 
 POLICIES = ROOT / "conf/deploy/aws"
+SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:db"
 PLACES = {
     "SOURCE_BUCKET": "policy-source", "SOURCE_PREFIX": "a/month",
     "BACKUP_BUCKET": "policy-backup", "BACKUP_PREFIX": "b/month",
     "INPUT_BUCKET": "policy-input", "INPUT_PREFIX": "items/2026",
     "OUT_BUCKET": "policy-out",
     "CONF_BUCKET": "policy-conf", "CONF_PREFIX": "tallymark",
-    "SECRET_ARN": "arn:aws:secretsmanager:us-east-1:123456789012:secret:db",
+    "SECRET_ARN": SECRET,
 }  # fmt: skip
 CONF = f"s3://{PLACES['CONF_BUCKET']}/{PLACES['CONF_PREFIX']}/job.yaml"
-ANYBODY = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
 KEY = Fernet.generate_key().decode()
 
 
@@ -129,8 +129,9 @@ class Runs:
         for form, times in (("csv", 2), ("delta", 1)):
             options = {
                 "--conf": CONF, "--table": "t", "--format": form, "--to": f"{out}/{form}", "--out": f"{out}/reports",
-                "--batch-size": "10", "--snapshot-linger": "1", **{f"--{name}": str(at) for name, at in self.place.items()},
+                "--batch-size": "10", "--snapshot-linger": "1",
             }  # fmt: skip
+            options |= {f"--{name}": str(at) for name, at in self.place.items()}
             words = [word for option in options.items() for word in option]
             for _ in range(times):
                 command = [str(PYTHON), str(ROOT / "jobs/export.py"), *words, "--no-adapt", "--overwrite", "--verify"]
@@ -199,7 +200,7 @@ def test_a_policy_allows_what_a_run_asks_for_and_nothing_else(
 def secret_calls(job: str) -> set[Call]:
     """The right to read secrets, of a job that takes a reference to one."""
     takes = any(name.endswith("_from") for name in JOBS[job].model_fields)
-    return {Call("secretsmanager:GetSecretValue", PLACES["SECRET_ARN"])} if takes else set()
+    return {Call("secretsmanager:GetSecretValue", SECRET)} if takes else set()
 
 
 def test_a_superfluous_action_is_found() -> None:
@@ -214,10 +215,11 @@ def test_a_superfluous_action_is_found() -> None:
 
 @pytest.mark.usefixtures("runs")
 def test_a_secret_of_aws_is_one_request_that_the_policies_name(proxy: FaultProxy, s3_server: S3Server) -> None:
-    boto3.client("secretsmanager", endpoint_url=s3_server.endpoint_url).create_secret(Name="db", SecretString="x")
+    session = boto3.Session("testing", "testing", region_name="us-east-1")
+    session.client("secretsmanager", endpoint_url=s3_server.endpoint_url).create_secret(Name="db", SecretString="x")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", proxy.endpoint_url)
-        read_secret("aws:db", {})
+        read_secret("aws:db", {"AWS_REGION": "us-east-1"})
 
     asked = {headers.get("X-Amz-Target") for *_, headers in proxy.requests}
     assert asked == {"secretsmanager.GetSecretValue"}
@@ -236,8 +238,9 @@ def test_the_code_asks_no_other_service_of_aws() -> None:
 def test_a_policy_is_one_that_iam_takes_and_names_no_wildcard_for_actions(path: Path, s3_server: S3Server) -> None:
     text = path.read_text(encoding="utf-8")
     statements = json.loads(text)["Statement"]
-    iam = boto3.client("iam", "us-east-1", endpoint_url=s3_server.endpoint_url, **ANYBODY)
-    iam.create_policy(PolicyName=path.name.replace(".", "-"), PolicyDocument=text)
+    session = boto3.Session("testing", "testing", region_name="us-east-1")
+    iam = session.client("iam", endpoint_url=s3_server.endpoint_url)
+    iam.create_policy(PolicyName=path.name.replace(".", "-"), PolicyDocument=text.replace("SECRET_ARN", SECRET))
 
     assert [action for one in statements for action in one["Action"] if "*" in action] == []
     assert [one["Sid"] for one in statements if "*" in one["Resource"]] == []

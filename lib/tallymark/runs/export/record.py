@@ -31,8 +31,12 @@ def record(options: ExportOptions, manifest: Mapping[str, Any]) -> None:
     folder.write("report.json", as_json(dict(manifest)))
     folder.write("report.txt", ("\n".join(lines(manifest, options.to)) + "\n").encode())
     folder.close()
-    # delta-rs needs more memory than the export itself.
-    apart(lambda: _write_tables(store, out, manifest, normalise_uri(options.to)))
+
+    def write() -> None:
+        _write_tables(store, out, manifest, normalise_uri(options.to))
+
+    # delta-rs needs more memory than the export itself, unless that has used it; then its threads forbid a fork.
+    write() if options.format == "delta" else apart(write)
 
 
 def _write_tables(store: ObjectStore, out: str, manifest: Mapping[str, Any], place: str) -> None:
