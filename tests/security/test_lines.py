@@ -25,7 +25,7 @@ def test_a_message_of_the_log_is_one_line_whatever_it_names() -> None:
 
 def test_the_traceback_of_a_defect_keeps_its_lines() -> None:
     try:
-        raise ValueError("x")
+        int("x")
     except ValueError:
         record = logging.LogRecord("x", logging.ERROR, "", 0, "stopped", (), sys.exc_info())
 

@@ -1,9 +1,9 @@
 """Writes the cumulative CSV reports: the rows of earlier runs, then the rows of this one.
 
-RFC 4180 in UTF-8 with `\\n` row ends. Text is quoted, an absent value is an empty cell without quotes, list columns are
-joined by `; `. **Formula guard:** a text that starts with `=`, `+`, `-`, `@`, their full-width forms, TAB, CR or LF would
-be run as a formula by a spreadsheet (CSV injection, OWASP), so it gets a leading `'`. Numbers stay as they are. The exact
-text is in the Delta tables. Called by the reconcile job, which moves the written file into place.
+RFC 4180 in UTF-8 with `\\n` row ends. Text is quoted, an absent value is an empty cell without quotes, list
+columns are joined by `; `. **Formula guard:** a text that starts with `=`, `+`, `-`, `@`, their full-width forms, TAB,
+CR or LF would be run as a formula by a spreadsheet (CSV injection, OWASP), so it gets a leading `'`. Numbers stay as
+they are. The exact text is in the Delta tables. Called by the reconcile job, which moves the written file into place.
 """
 
 from __future__ import annotations
