@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 from bulkload_loads import config_of, execute, people, query, write
 from bulkload_values import RECORDS, TABLE, check_stored
+from table_nulls import undocumented_nulls
 from tallymark.bulkload.result import BenchmarkResult, Counts, LoadResult
 from tallymark.errors import ConfigError
 from tallymark.io.postgres import Server
@@ -64,6 +65,7 @@ def test_a_load_and_a_replay_account_for_every_record(
     }  # fmt: skip
     assert results["records"] == {"read": 403, "loaded": 400, "skipped": 1, "rejected": 2}
     assert sum(row["records_count"] for row in read_json(tmp_path, "migration_stats.json")["batches"]) == 401
+    assert undocumented_nulls(tmp_path / "out", "bulkload") == []
 
 
 def test_a_benchmark_measures_every_cell_and_never_touches_the_tables_of_the_config(
@@ -101,6 +103,7 @@ def test_a_benchmark_measures_every_cell_and_never_touches_the_tables_of_the_con
     (advice,) = recommend(config)
     assert advice.recommended.cell.connections == 4
     assert advice.cost == pytest.approx(1000 / (advice.recommended.rows_per_second or 0))
+    assert undocumented_nulls(tmp_path / "out", "bulkload") == []
 
 
 def test_a_failed_cell_has_its_sqlstate_and_the_others_go_on(
@@ -131,6 +134,7 @@ def test_a_failed_cell_has_its_sqlstate_and_the_others_go_on(
         (2, "OK", None),
         (20, "FAILED", "53300"),
     ]
+    assert undocumented_nulls(tmp_path / "out", "bulkload") == []
 
 
 def test_a_slower_network_is_emulated_and_labelled(spark: SparkSession, fresh_database: Server, tmp_path: Path) -> None:

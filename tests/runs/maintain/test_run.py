@@ -20,9 +20,9 @@ from deltalake import DeltaTable, write_deltalake
 import dashboard_tables as tables
 from s3_server import Bucket
 from tallymark.config.maintain import MaintainConfig
-from tallymark.errors import ConfigError, LockedError
+from tallymark.errors import AccountingError, ConfigError, LockedError
 from tallymark.ingest.tables import LOGS, PARTITION, RUNS
-from tallymark.io import delta
+from tallymark.io import delta, delta_upkeep
 from tallymark.io.delta_rs import storage_options
 from tallymark.io.lock import hold_lock
 from tallymark.io.objects import ObjectStore
@@ -184,6 +184,24 @@ def test_one_table_that_forbids_it_stops_all(tmp_path: Path) -> None:
         run(out)
 
     assert files_by_hour(out) == before
+
+
+def test_a_row_that_got_lost_is_noticed_before_anything_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If delta-rs ever joined wrongly, the version before must still have its files."""
+    out, logs = str(tmp_path), tmp_path / "delta/logs"
+    write_logs(out)
+    left = logs / "dt=2026-03-16/hour=23/left-by-a-killed-run.parquet"
+    left.write_bytes(b"x")
+    age(logs, days=8)
+    monkeypatch.setattr(delta_upkeep, "join_small_files", lambda table, filters: table.delete("record_id = '0-23-0'"))
+
+    with pytest.raises(AccountingError, match="the table logs had 18 rows and has 17"):
+        run(out)
+
+    assert left.exists()
+    assert DeltaTable(logs, version=2).to_pyarrow_table().num_rows == 18
 
 
 def test_a_folder_without_tables_is_named(tmp_path: Path) -> None:
