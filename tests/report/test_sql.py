@@ -30,7 +30,7 @@ MADE = {"reconcile": ("runs", "files", "mismatches"), "ingest": ("runs", "logs",
 }
 A, C = ("s3://a", "s3://b"), ("s3://c", "s3://d")
 
-QUERIES = dict(
+QUERIES: dict[str, str] = dict(
     re.findall(r"^-- (.+\?.*)\n([^-][^;]*);$", (SQL / "queries.sql").read_text(encoding="utf-8"), re.MULTILINE)
 )
 EXPECTED: dict[str, list[tuple[Any, ...]]] = {
