@@ -12,6 +12,7 @@ import yaml
 from deltalake import DeltaTable
 
 from conftest import PYTHON, ROOT, Submit
+from table_nulls import undocumented_nulls
 from tallymark.config.export import ExportConfig
 from tallymark.config.export_options import ExportOptions
 from tallymark.config.loading import load
@@ -55,6 +56,7 @@ def test_a_table_from_its_conf_file_to_its_manifest_and_tables(
     )  # fmt: skip
     assert sum(chunk["rows"] for chunk in chunks) == 60_000
     assert (chunks[0]["after"], chunks[0]["up_to"]) == (None, '["10000"]')
+    assert undocumented_nulls(tmp_path / "out", "export") == []
     assert again.code == 2
     assert "a finished export is there" in again.err
     assert made["peak_memory_bytes"] <= MOST_MEMORY
