@@ -117,7 +117,7 @@ def _running(command: list[str], log: Path, words: str, **how: object) -> Iterat
         ) as process,
     ):
         try:
-            wait_for(log, words)
+            wait_for(log, words, 300)
             yield process
         finally:
             process.terminate()
