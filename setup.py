@@ -13,7 +13,11 @@ setup(
     python_requires=">=3.10",
     package_dir={"": "lib"},
     packages=find_packages("lib"),
-    package_data={"tallymark": ["py.typed"], "tallymark.dashboard": [".streamlit/config.toml"]},
+    package_data={
+        "tallymark": ["py.typed"],
+        "tallymark.dashboard": [".streamlit/config.toml"],
+        "tallymark.report": ["page/*"],
+    },
     install_requires=[
         "APScheduler>=3.10,<4",
         "boto3>=1.34",
