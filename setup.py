@@ -24,6 +24,7 @@ setup(
         "cryptography>=42",
         "deltalake>=1.0",
         "isal>=1.5",
+        "Jinja2>=3.1",
         "msgspec>=0.18",
         "numpy>=1.24",
         "orjson>=3.9",
