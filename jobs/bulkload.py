@@ -15,7 +15,7 @@ from rich.console import Console
 from tallymark.command_line import parse
 from tallymark.config.bulkload import BulkloadConfig
 from tallymark.progress import Progress
-from tallymark.runs.job import exit_code_of, log_to_stderr, read_text, result_console
+from tallymark.runs.job import OneLine, exit_code_of, log_to_stderr, read_text, result_console
 
 
 def main(argv: list[str]) -> int:
@@ -58,7 +58,7 @@ def _run(argv: list[str], console: Console) -> int:
 def _log_to_file(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     file = logging.FileHandler(path, encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    file.setFormatter(OneLine())
     logging.getLogger().addHandler(file)
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from tallymark.command_line import parse
 from tallymark.config.ingest import IngestConfig
+from tallymark.report.legible import one_line
 from tallymark.runs.ingest.begun import begin
 from tallymark.runs.ingest.sizes import report_sizes
 from tallymark.runs.job import exit_code_of, log_to_stderr, read_text
@@ -39,7 +40,7 @@ def _run(argv: list[str]) -> int:
 
     def one_run() -> int:
         result = ingest(spark, config)
-        print("\n".join(result.lines()), flush=True)
+        print("\n".join(map(one_line, result.lines())), flush=True)
         return result.exit_code
 
     try:

@@ -117,7 +117,7 @@ def _running(command: list[str], log: Path, words: str, **how: object) -> Iterat
         ) as process,
     ):
         try:
-            wait_for(log, words)
+            wait_for(log, words, 300)
             yield process
         finally:
             process.terminate()
@@ -130,7 +130,7 @@ def _running(command: list[str], log: Path, words: str, **how: object) -> Iterat
 def _submit(folder: Path, home: Path, environment: dict[str, str]) -> Submit:
     folder.mkdir()
     own = {name: value for name, value in os.environ.items() if name not in FOREIGN}
-    return Submit(ROOT / "spark-submit.sh", folder, own | environment | {"SPARK_HOME": str(home)}, seconds=900)
+    return Submit(ROOT / "spark-submit.sh", folder, own | environment | {"SPARK_HOME": str(home)}, seconds=1500)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from tallymark.config.bulkload import BulkloadConfig
 from tallymark.config.export import ExportConfig
 from tallymark.config.ingest import IngestConfig
 from tallymark.config.loading import JobConfig, load, option
+from tallymark.config.maintain import MaintainConfig
 from tallymark.config.quality import QualityConfig
 from tallymark.config.reconcile import ReconcileConfig
 from tallymark.reconcile.result import Totals
@@ -35,6 +36,7 @@ JOBS: dict[str, type[JobConfig]] = {
     "bulkload": BulkloadConfig,
     "export": ExportConfig,
     "quality": QualityConfig,
+    "maintain": MaintainConfig,
 }
 PYTHON = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 

@@ -82,7 +82,7 @@ class Bench:
                 connection.execute(each)  # type: ignore[call-overload]
 
     def run(self, case: str, rows: int) -> dict[str, Any]:
-        """Runs a contender once, and keeps what it took; returns the manifest of ours."""
+        """Runs a contender once, and keeps what it took, unless it failed; returns the manifest of ours."""
         out = self.folder / "out"
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir()
@@ -92,7 +92,8 @@ class Bench:
         with (out / "stdout").open("wb") as stdout, (self.folder / "stderr").open("wb") as stderr:
             took = measure(command, 600, environment, stdout.fileno(), stderr.fileno())
         if took.exit_code:
-            raise SystemExit(f"{case}: exit code {took.exit_code}\n{(self.folder / 'stderr').read_text()[-2000:]}")
+            print(f"{case}: FAILED with {took.exit_code}\n{(self.folder / 'stderr').read_text()[-2000:]}", flush=True)
+            return {}  # the others are measured all the same
         places = [*out.glob("t/manifest.json"), *out.glob("t.manifest.json")]
         manifest = json.loads(places[0].read_text()) if places else {}
         found = Found(case, rows, took.wall_s, took.cpu_s, took.peak_mb, manifest.get("peak_memory_bytes", 0))

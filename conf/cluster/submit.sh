@@ -26,7 +26,9 @@ files="${files:+$files,}$private/tallymark-environment.json"
 print_log() {
   local id="$1" container="" try stream
   for try in 1 2 3 4 5 6; do
-    container="$(yarn logs -applicationId "$id" -show_application_log_info 2>/dev/null | grep -om1 'container_[0-9a-z_]*_000001')" && break
+    yarn logs -applicationId "$id" -show_application_log_info >"$private/containers" 2>/dev/null || true
+    container="$(grep -om1 'container_[0-9a-z_]*_000001' "$private/containers" || true)"
+    [ -z "$container" ] || break
     sleep "$try"
   done
   for stream in stderr stdout; do

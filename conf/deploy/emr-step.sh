@@ -4,10 +4,11 @@
 # Called by the state machine aws/emr-ec2.asl.json.
 set -uo pipefail
 
+delta=/usr/share/aws/delta/lib # where EMR keeps Delta Lake, outside of Spark's class path
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 exit_code_to="$1"
 shift
-"$root/spark-submit.sh" --master yarn "$@"
+"$root/spark-submit.sh" --master yarn --jars "$delta/delta-spark.jar,$delta/delta-storage.jar" "$@"
 code=$?
 printf '%s' "$code" | aws s3 cp - "$exit_code_to" ||
   echo "tallymark: the exit code $code could not be written to $exit_code_to" >&2

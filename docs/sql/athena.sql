@@ -1,4 +1,4 @@
--- Athena and Glue take the columns from the Delta log, none is named here. Run one statement at a time.
+-- Athena and Glue take the columns from the Delta log; none is named here. One statement a run.
 -- Made by `make docs-tables`; s3://lake stands for your place.
 CREATE EXTERNAL TABLE reconcile_runs LOCATION 's3://lake/reconcile/delta/runs/' TBLPROPERTIES ('table_type' = 'DELTA');
 CREATE EXTERNAL TABLE reconcile_files LOCATION 's3://lake/reconcile/delta/files/' TBLPROPERTIES ('table_type' = 'DELTA');

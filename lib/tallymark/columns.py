@@ -43,14 +43,19 @@ class Column(str):
         return f"{self.meaning}; null {self.null}" if self.null else self.meaning
 
 
+def comments(columns: Mapping[str, str]) -> dict[str, str]:
+    """Return what the columns mean, by their names; one that is a plain type is left out."""
+    return {name: kind.comment for name, kind in columns.items() if isinstance(kind, Column)}
+
+
 def arrow_schema(columns: Mapping[str, str]) -> pa.Schema:
     """Return the Arrow schema of columns given as DDL types; what a `Column` means goes along as its comment."""
     import pyarrow as pa
 
-    types = _arrow_types()
+    types, told = _arrow_types(), comments(columns)
     return pa.schema(
         [
-            pa.field(name, types[kind], metadata={COMMENT: kind.comment} if isinstance(kind, Column) else None)
+            pa.field(name, types[kind], metadata={COMMENT: told[name]} if name in told else None)
             for name, kind in columns.items()
         ]
     )

@@ -61,8 +61,9 @@ def test_a_worker_is_killed_when_its_task_has_worked_and_not_ended(
     kill(executor, doomed_pair.workers[worker_of(doomed_pair, executor)].pid)
     gate.open()
 
-    assert_as_undisturbed(job, running.result())
-    assert (tmp_path / "gate/0-1").exists()
+    ended = running.result()
+    assert_as_undisturbed(job, ended)
+    assert "Lost executor" in ended.err
 
 
 @LONG

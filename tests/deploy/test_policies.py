@@ -6,6 +6,7 @@ rarely and are provoked: the end of an upload that broke, and the cleaning of a 
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -28,7 +29,7 @@ from bulkload_loads import PEOPLE
 from conftest import PYTHON, ROOT
 from iam_policies import Call, Policy, call_of, calls_of
 from postgres_fixtures import make_database
-from s3_server import QUICK, Fault, FaultProxy, S3Server
+from s3_server import KEYS, QUICK, Fault, FaultProxy, S3Server
 from tallymark.errors import IncompleteError
 from tallymark.io.delta import append_rows
 from tallymark.io.delta_rs import storage_options
@@ -40,16 +41,16 @@ from tallymark.runs.job import read_text
 from test_readme import JOBS
 
 POLICIES = ROOT / "conf/deploy/aws"
+SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:db"
 PLACES = {
     "SOURCE_BUCKET": "policy-source", "SOURCE_PREFIX": "a/month",
     "BACKUP_BUCKET": "policy-backup", "BACKUP_PREFIX": "b/month",
     "INPUT_BUCKET": "policy-input", "INPUT_PREFIX": "items/2026",
     "OUT_BUCKET": "policy-out",
     "CONF_BUCKET": "policy-conf", "CONF_PREFIX": "tallymark",
-    "SECRET_ARN": "arn:aws:secretsmanager:us-east-1:123456789012:secret:db",
+    "SECRET_ARN": SECRET,
 }  # fmt: skip
 CONF = f"s3://{PLACES['CONF_BUCKET']}/{PLACES['CONF_PREFIX']}/job.yaml"
-ANYBODY = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
 KEY = Fernet.generate_key().decode()
 
 
@@ -64,8 +65,9 @@ def out_of(job: str) -> str:
 class Runs:
     """One run of each job on S3, and what the server was asked in it."""
 
-    def __init__(self, spark: SparkSession, server: S3Server, database: Server) -> None:
-        self.spark, self.server, self.database = spark, server, database
+    def __init__(self, spark: SparkSession, server: S3Server, database: Server, folder: Path) -> None:
+        self.spark, self.server, self.database, self.folder = spark, server, database, folder
+        self.needed: dict[str, set[Call]] = {}
         self.store = ObjectStore(S3Settings(server.endpoint_url, "us-east-1", QUICK))
 
     def put(self, kind: str, name: str, lines: list[object]) -> None:
@@ -73,12 +75,17 @@ class Runs:
         key = f"{PLACES[f'{kind}_PREFIX']}/{name}"
         self.server.client.put_object(Bucket=PLACES[f"{kind}_BUCKET"], Key=key, Body=body)
 
-    def needs(self, job: str, folder: Path) -> set[Call]:
-        """Run the job; return the rights that its requests needed."""
+    def needs(self, job: str) -> set[Call]:
+        """Run the job, once for all tests; return the rights that its requests needed."""
+        if job not in self.needed:
+            self.needed[job] = self._run(job)
+        return self.needed[job]
+
+    def _run(self, job: str) -> set[Call]:
         getattr(self, f"prepare_{job}")()
         first = len(self.flushed_log())
         read_text(CONF)
-        getattr(self, f"run_{job}")(folder)
+        getattr(self, f"run_{job}")()
         return calls_of(self.flushed_log()[first:])
 
     def flushed_log(self) -> list[str]:
@@ -94,7 +101,7 @@ class Runs:
         self.put("SOURCE", "b.json", [{"id": 3}])
         self.put("BACKUP", "x/a.json", [{"id": 1, "v": 1, "w": 2}])
 
-    def run_reconcile(self, _: Path) -> None:
+    def run_reconcile(self) -> None:
         source, backup = (f"s3://{PLACES[f'{n}_BUCKET']}/{PLACES[f'{n}_PREFIX']}" for n in ("SOURCE", "BACKUP"))
         tallymark.reconcile(self.spark, source=source, backup=backup, out=out_of("reconcile"))
 
@@ -102,7 +109,7 @@ class Runs:
         self.put("INPUT", "1.jsonl", [item(0), {"data": "no token"}])
         self.put("INPUT", "later/2.jsonl", [item(number) for number in range(1, 4)])
 
-    def run_ingest(self, _: Path) -> None:
+    def run_ingest(self) -> None:
         """The second time the hour has become too large for one object, which is removed."""
         place = f"s3://{PLACES['INPUT_BUCKET']}/{PLACES['INPUT_PREFIX']}"
         options: dict[str, Any] = {"out": out_of("ingest"), "budget": 100, "records_per_object": 2}
@@ -112,9 +119,9 @@ class Runs:
     def prepare_bulkload(self) -> None:
         self.put("INPUT", "people-1.json", [{"id": number, "name": "x"} for number in range(50)])
 
-    def run_bulkload(self, folder: Path) -> None:
+    def run_bulkload(self) -> None:
         tallymark.bulkload(
-            self.spark, input=f"s3://{PLACES['INPUT_BUCKET']}/{PLACES['INPUT_PREFIX']}", output_dir=str(folder),
+            self.spark, input=f"s3://{PLACES['INPUT_BUCKET']}/{PLACES['INPUT_PREFIX']}", output_dir=str(self.folder),
             tables=(PEOPLE,), load=True, method=("copy_text",), batch_size=(10,), connections=(2,), **self.place,
         )  # fmt: skip
 
@@ -123,14 +130,15 @@ class Runs:
             connection.execute("CREATE TABLE t AS SELECT i AS id FROM generate_series(1, 25) i")
             connection.execute("ALTER TABLE t ADD PRIMARY KEY (id)")
 
-    def run_export(self, _: Path) -> None:
+    def run_export(self) -> None:
         """As the process that it is: it needs no Spark, and forks."""
         out = out_of("export")
         for form, times in (("csv", 2), ("delta", 1)):
             options = {
                 "--conf": CONF, "--table": "t", "--format": form, "--to": f"{out}/{form}", "--out": f"{out}/reports",
-                "--batch-size": "10", "--snapshot-linger": "1", **{f"--{name}": str(at) for name, at in self.place.items()},
+                "--batch-size": "10", "--snapshot-linger": "1",
             }  # fmt: skip
+            options |= {f"--{name}": str(at) for name, at in self.place.items()}
             words = [word for option in options.items() for word in option]
             for _ in range(times):
                 command = [str(PYTHON), str(ROOT / "jobs/export.py"), *words, "--no-adapt", "--overwrite", "--verify"]
@@ -148,13 +156,15 @@ def item(number: int) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def runs(spark: SparkSession, s3_server: S3Server, postgres: Server) -> Iterator[Runs]:
+def runs(
+    spark: SparkSession, s3_server: S3Server, postgres: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Runs]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**s3_server.environment, "TALLYMARK_FERNET_KEYS": KEY}.items():
             patch.setenv(name, value)
         for kind in ("SOURCE", "BACKUP", "INPUT", "OUT", "CONF"):
             s3_server.client.create_bucket(Bucket=PLACES[f"{kind}_BUCKET"])
-        made = Runs(spark, s3_server, make_database(postgres))
+        made = Runs(spark, s3_server, make_database(postgres), tmp_path_factory.mktemp("bulkload"))
         made.put("CONF", "job.yaml", [{}])
         yield made
 
@@ -186,7 +196,7 @@ def test_a_policy_allows_what_a_run_asks_for_and_nothing_else(
 ) -> None:
     """Whoever takes a grant away, or gives one more, is told which."""
     policy = policy_of(job)
-    calls = runs.needs(job, tmp_path) | secret_calls(job)
+    calls = runs.needs(job) | secret_calls(job)
     if any(call.action == "s3:PutObject" for call in calls):
         calls |= rare_calls(runs, proxy, job, tmp_path / "large")
 
@@ -196,10 +206,24 @@ def test_a_policy_allows_what_a_run_asks_for_and_nothing_else(
         assert policy.without(sid, action).refused(calls), f"{sid} {action} could go"
 
 
+@pytest.mark.parametrize("job", JOBS)
+def test_no_secret_is_in_what_a_run_leaves(job: str, runs: Runs) -> None:
+    """T12, S3: objects by their bytes, and unpacked where they are packed; nor in what Spark was set to."""
+    runs.needs(job)
+    secrets = [secret.encode() for secret in (KEYS["AWS_SECRET_ACCESS_KEY"], KEY)]
+    left = {path.name: path.read_bytes() for path in runs.folder.rglob("*") if path.is_file()}
+    left |= {obj.uri: b"".join(runs.store.read_chunks(obj)) for obj in runs.store.list_objects(out_of(job))}
+    left |= {name: gzip.decompress(body) for name, body in left.items() if name.endswith(".gz")}
+    left["settings of Spark"] = str(runs.spark.sparkContext.getConf().getAll()).encode()
+
+    assert len(left) > 5  # bulkload leaves files, the others objects
+    assert [name for name, body in left.items() for secret in secrets if secret in body] == []
+
+
 def secret_calls(job: str) -> set[Call]:
     """The right to read secrets, of a job that takes a reference to one."""
     takes = any(name.endswith("_from") for name in JOBS[job].model_fields)
-    return {Call("secretsmanager:GetSecretValue", PLACES["SECRET_ARN"])} if takes else set()
+    return {Call("secretsmanager:GetSecretValue", SECRET)} if takes else set()
 
 
 def test_a_superfluous_action_is_found() -> None:
@@ -214,10 +238,11 @@ def test_a_superfluous_action_is_found() -> None:
 
 @pytest.mark.usefixtures("runs")
 def test_a_secret_of_aws_is_one_request_that_the_policies_name(proxy: FaultProxy, s3_server: S3Server) -> None:
-    boto3.client("secretsmanager", endpoint_url=s3_server.endpoint_url).create_secret(Name="db", SecretString="x")
+    session = boto3.Session("testing", "testing", region_name="us-east-1")
+    session.client("secretsmanager", endpoint_url=s3_server.endpoint_url).create_secret(Name="db", SecretString="x")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", proxy.endpoint_url)
-        read_secret("aws:db", {})
+        read_secret("aws:db", {"AWS_REGION": "us-east-1"})
 
     asked = {headers.get("X-Amz-Target") for *_, headers in proxy.requests}
     assert asked == {"secretsmanager.GetSecretValue"}
@@ -236,8 +261,9 @@ def test_the_code_asks_no_other_service_of_aws() -> None:
 def test_a_policy_is_one_that_iam_takes_and_names_no_wildcard_for_actions(path: Path, s3_server: S3Server) -> None:
     text = path.read_text(encoding="utf-8")
     statements = json.loads(text)["Statement"]
-    iam = boto3.client("iam", "us-east-1", endpoint_url=s3_server.endpoint_url, **ANYBODY)
-    iam.create_policy(PolicyName=path.name.replace(".", "-"), PolicyDocument=text)
+    session = boto3.Session("testing", "testing", region_name="us-east-1")
+    iam = session.client("iam", endpoint_url=s3_server.endpoint_url)
+    iam.create_policy(PolicyName=path.name.replace(".", "-"), PolicyDocument=text.replace("SECRET_ARN", SECRET))
 
     assert [action for one in statements for action in one["Action"] if "*" in action] == []
     assert [one["Sid"] for one in statements if "*" in one["Resource"]] == []

@@ -227,7 +227,10 @@ def test_any_bytes_give_fields_or_a_reason(plain: bytes) -> None:
     outcome(plain)
 
 
-_EVALUATES = re.compile(r"(?<![\w.])(?:eval|exec|compile)\(|\b(?:pickle|marshal|shelve|dill)\.loads?\(|\byaml\.load\(")
+_EVALUATES = re.compile(
+    r"(?<![\w.])(?:eval|exec|compile)\(|\b(?:pickle|marshal|shelve|dill)\.loads?\("
+    r"|\byaml\.(?:unsafe_|full_)?load(?:_all)?\(|\bshell=True\b|\bos\.(?:system|popen)\("
+)
 _ALLOWED = (
     "# noqa: S301 - from our own driver",
     "# noqa: S301 - from our own child",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from conftest import ROOT
 from tallymark.errors import ConfigError
-from tallymark.io.cluster import awaited_context, require_s3a, require_shared
+from tallymark.io.cluster import require_s3a, require_shared
 
 
 def spark_of(deploy_mode: str) -> Any:
@@ -42,7 +44,14 @@ def test_a_spark_without_the_jars_for_s3_is_refused_by_the_name_of_the_jar(spark
     require_s3a(spark, "s3://bucket/out")
 
 
-def test_no_context_is_made_where_none_is_awaited() -> None:
-    assert "PYSPARK_GATEWAY_PORT" not in os.environ
-    with awaited_context("tests", {}):
-        pass
+def test_work_without_spark_does_not_import_it_where_no_cluster_waits_for_a_context() -> None:
+    """It would be most of the memory of an export."""
+    text = (
+        "import sys\nfrom tallymark.io.cluster import awaited_context\n"
+        "with awaited_context('tests', {}): print('pyspark' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", text], env={"PYTHONPATH": str(ROOT / "lib")}, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "False\n"

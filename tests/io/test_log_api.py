@@ -369,6 +369,18 @@ def test_a_url_that_is_none_is_a_configuration_error(api: Api, url: str) -> None
         api.pull(url=url)
 
 
+@pytest.mark.parametrize("host", ["logs.example", "10.0.0.1", "[2001:db8::1]", "127.0.0.1.logs.example"])
+def test_a_secret_is_not_sent_in_the_clear_to_another_machine(api: Api, host: str) -> None:
+    with pytest.raises(ConfigError, match=r"header_from would send a secret to .* in the clear: write https"):
+        api.pull(url=f"http://{host}/logs", header_from="env:TOKEN", environ={"TOKEN": SECRET})
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.9.9.9", "[::1]"])
+def test_a_secret_may_go_to_a_proxy_on_this_machine(api: Api, host: str) -> None:
+    with pytest.raises(IncompleteError, match="no whole page from"):
+        api.pull(url=f"http://{host}:1/logs", header_from="env:TOKEN", environ={"TOKEN": SECRET})
+
+
 def test_a_host_that_is_not_there_is_incomplete_and_the_query_is_not_shown(api: Api) -> None:
     with pytest.raises(IncompleteError, match=r"no whole page from http://127.0.0.1:1/x in .*NewConnectionError"):
         api.pull(url="http://127.0.0.1:1/x?key=s3cret")

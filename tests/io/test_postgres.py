@@ -14,6 +14,7 @@ from psycopg import sql
 from postgres_server import TcpProxy, free_port
 from tallymark.errors import ConfigError, IncompleteError
 from tallymark.io.embedded_postgres import RunningPostgres
+from tallymark.io.jdbc import tls_options
 from tallymark.io.postgres import Server, TableName, explained, is_transient, table_name
 
 PASSWORD = "S3cr3t!@#:/?%"
@@ -156,6 +157,18 @@ class TestTls:
         assert Server().parameters()["sslmode"] == "verify-full"
         monkeypatch.setenv("PGSSLMODE", "require")
         assert "sslmode" not in Server().parameters()
+
+    @pytest.mark.parametrize("by", ["option", "variable"])
+    def test_the_writer_of_spark_verifies_whom_libpq_has_verified(
+        self, server: Server, by: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Without an option pgjdbc takes any certificate, and none."""
+        if by == "variable":
+            monkeypatch.setenv("PGSSLMODE", "verify-full")
+        with replace(server, sslmode="verify-full" if by == "option" else None).connect("tests") as connection:
+            told = tls_options(connection.info.get_parameters())
+
+        assert told == {"sslmode": "verify-full", "sslrootcert": server.sslrootcert}
 
 
 class TestPasswords:

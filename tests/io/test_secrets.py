@@ -43,6 +43,20 @@ def test_aws_gives_a_secret_or_one_field_of_it() -> None:
 
 
 @pytest.mark.usefixtures("manager")
+def test_the_region_is_that_of_the_arn_else_that_of_the_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of its own boto3 reads AWS_DEFAULT_REGION alone; EMR sets AWS_REGION, and EC2 neither."""
+    client: Any = boto3.client("secretsmanager")
+    arn = client.describe_secret(SecretId="plain")["ARN"]
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.delenv("AWS_REGION", raising=False)
+
+    assert read_secret("aws:plain", {"AWS_REGION": "us-east-1"}) == "s3cr3t"
+    assert read_secret(f"aws:{arn}", {}) == "s3cr3t"
+    with pytest.raises(ConfigError, match="NoRegionError; check region and network"):
+        read_secret("aws:plain", {})
+
+
+@pytest.mark.usefixtures("manager")
 @pytest.mark.parametrize(
     ("reference", "cause"),
     [

@@ -10,7 +10,11 @@ import pytest
 
 from s3_server import KEYS, Bucket, S3Server
 from tallymark.errors import ConfigError
+from tallymark.io.delta_rs import storage_options
+from tallymark.io.objects import ObjectStore
+from tallymark.io.s3_client import client
 from tallymark.io.session import s3_settings, spark_session
+from tallymark.io.stored import S3Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -93,6 +97,16 @@ def test_s3_is_found_by_the_environment_that_boto3_reads(environ: dict[str, str]
     always = s3_settings({})
 
     assert {key: value for key, value in s3_settings(environ).items() if always.get(key) != value} == expected
+
+
+def test_s3_is_reached_by_tls_unless_an_endpoint_says_otherwise() -> None:
+    """By boto3, S3A and delta-rs: an endpoint of one's own may be http, and that is then all that is."""
+    plain, own = S3Settings(region="eu-west-1"), S3Settings("http://127.0.0.1:9", "eu-west-1")
+
+    assert client(plain).meta.endpoint_url.startswith("https://")
+    assert "fs.s3a.connection.ssl.enabled" not in s3_settings({"AWS_REGION": "eu-west-1"})
+    options = [storage_options(ObjectStore(settings), "s3://b/t") or {} for settings in (plain, own)]
+    assert [found.get("AWS_ALLOW_HTTP") for found in options] == [None, "true"]
 
 
 def test_no_key_reaches_the_settings() -> None:

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from bulkload_loads import PEOPLE, counts, execute, people, query, write
-from conftest import ROOT, Submit
+from conftest import PYTHON, ROOT, Submit
 from s3_server import Bucket
 from tallymark.bulkload.result import Counts
 from tallymark.io.embedded_postgres import RunningPostgres
@@ -97,7 +97,7 @@ def test_a_task_that_dies_after_a_commit_loads_every_record_once_and_the_passwor
     watching = threading.Thread(target=watch_processes, args=(stop, commands))
     watching.start()
     arguments = ("--master", standalone_cluster, *options, "bulkload", "--conf", str(tmp_path / "month.yaml"))
-    ended = submit(*arguments, TALLYMARK_JOBS=str(jobs))
+    ended = submit(*arguments, TALLYMARK_JOBS=str(jobs), PYSPARK_PYTHON=str(PYTHON))
     stop.set()
     watching.join()
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 from deltalake import DeltaTable
 
-from conftest import ROOT, Submit
+from conftest import PYTHON, ROOT, Submit
+from table_nulls import undocumented_nulls
 from tallymark.config.export import ExportConfig
 from tallymark.config.export_options import ExportOptions
 from tallymark.config.loading import load
@@ -53,11 +56,24 @@ def test_a_table_from_its_conf_file_to_its_manifest_and_tables(
     )  # fmt: skip
     assert sum(chunk["rows"] for chunk in chunks) == 60_000
     assert (chunks[0]["after"], chunks[0]["up_to"]) == (None, '["10000"]')
+    assert undocumented_nulls(tmp_path / "out", "export") == []
     assert again.code == 2
     assert "a finished export is there" in again.err
     assert made["peak_memory_bytes"] <= MOST_MEMORY
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and PASSWORD.encode() in path.read_bytes()]
     assert PASSWORD not in ended.out + ended.err
+
+
+def test_an_export_to_delta_keeps_its_record_too(variables: dict[str, str], tmp_path: Path) -> None:
+    """delta-rs has threads by then, and a process with threads must not fork."""
+    options = {"--table": "orders", "--format": "delta", "--to": f"{tmp_path}/orders", "--out": f"{tmp_path}/out"}
+    words = [word for option in options.items() for word in option]
+    command = [str(PYTHON), str(ROOT / "jobs/export.py"), *words, "--verify", "--snapshot-linger", "1"]
+    environment = {**os.environ, **variables, "PYTHONPATH": str(ROOT / "lib")}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    (run,) = DeltaTable(tmp_path / "out/delta/export_runs").to_pyarrow_table().to_pylist()
+
+    assert (ended.returncode, run["rows"], run["format"]) == (0, 60_000, "delta"), ended.stderr
 
 
 def test_every_option_is_in_the_conf_file_and_in_the_value_of_a_run() -> None:

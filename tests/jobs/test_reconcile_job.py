@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import Row, SparkSession
 
-from conftest import ROOT, Submit, kill_when
+from conftest import PYTHON, ROOT, Submit, kill_when
 
 FIRST = "_delta_log/00000000000000000000.json"
 LINES = [b'{"id":%d,"site":"north","speed":%d.5,"ok":true}\n' % (n, n) for n in range(1_000)]
@@ -105,7 +105,7 @@ def test_the_job_runs_on_a_cluster_that_knows_the_package_from_the_zip_alone(
     (tmp_path / "jobs/reconcile.py").write_text(SHIPPED)
     ended = submit(
         "--master", standalone_cluster, "reconcile", "--conf", str(conf),
-        TALLYMARK_JOBS=str(tmp_path / "jobs"), REAL_JOB=str(ROOT / "jobs/reconcile.py"),
+        TALLYMARK_JOBS=str(tmp_path / "jobs"), REAL_JOB=str(ROOT / "jobs/reconcile.py"), PYSPARK_PYTHON=str(PYTHON),
     )  # fmt: skip
 
     assert ended.code == 1, ended.err

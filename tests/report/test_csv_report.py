@@ -71,7 +71,7 @@ def test_a_run_id_that_looks_like_a_formula_is_recognised_again(tmp_path: Path) 
     assert read(tmp_path / "second") == [["id", "note", "run_id"], ["2", "b", "'-r"]]
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
 def test_a_text_that_would_run_as_a_formula_is_guarded_once(tmp_path: Path, start: str) -> None:
     """E2: guarded when written, and not a second time when copied."""
     text = f'{start}HYPERLINK("http://x","y")'
@@ -181,7 +181,7 @@ def test_an_earlier_file_without_its_last_newline_joins_no_rows(tmp_path: Path, 
     assert read(tmp_path / "t") == [list(SMALL), *([["1", "a", "r0"]] if b"r0" in content else []), ["2", "b", "r1"]]
 
 
-TEXTS = st.text(alphabet="ab\"',;\n\r\t=+-@ é😀", max_size=12)
+TEXTS = st.text(alphabet="ab\"',;\n\r\t=+-@＝＠ é😀", max_size=12)
 
 
 @settings(max_examples=150, deadline=None)
@@ -197,7 +197,7 @@ def test_any_text_survives_writing_and_copying(
     )
 
     def guarded(text: str) -> str:
-        return "'" + text if text[:1] in tuple("=+-@\t\r") else text
+        return "'" + text if text[:1] in tuple("=+-@\t\r\n＝＋－＠") else text
 
     kept = [] if second_run == "r0" else [["1", guarded(text), "r0"] for text in old]
     assert read(folder / "second")[1:] == kept + [["2", guarded(text), second_run] for text in new]

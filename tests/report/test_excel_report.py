@@ -113,6 +113,7 @@ def test_the_limit_leaves_room_for_header_and_note() -> None:
     ("text", "shown"),
     [
         ('=HYPERLINK("http://x","y")', '=HYPERLINK("http://x","y")'),
+        *((f"{start}1+1", f"{start}1+1") for start in "+-@\t"),
         ("http://example.org/", "http://example.org/"),
         ("12345678901234567890", "12345678901234567890"),
         ("007", "007"),

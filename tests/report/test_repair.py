@@ -84,6 +84,23 @@ def test_a_path_that_no_line_can_hold_is_noted_apart(tmp_path: Path, files: Any)
     assert (tmp_path / "copy_again_left_out.jsonl").read_text() == '"a\\nb"\n"c\\r"\n'
 
 
+@pytest.mark.parametrize("path", ["../x.json", "a/../../x.json", "..", "./x.json", "a//b.json", "/etc/passwd", "a/"])
+def test_a_path_that_would_lead_a_copying_tool_elsewhere_is_noted_apart(tmp_path: Path, files: Any, path: str) -> None:
+    """S3 takes any name. Below a folder ../x is a file outside of it."""
+    write_repair([files({"missing_in_backup": 1, "source_path": path})], [], tmp_path)
+
+    assert (tmp_path / "copy_again.txt").read_bytes() == b""
+    assert json.loads((tmp_path / "copy_again_left_out.jsonl").read_text()) == path
+
+
+@pytest.mark.parametrize("path", ["$(touch x)", "a|b; c", "`id`", "'\"", "%2e%2e/x", "..x/y..", " lead", "-rf", "日本"])
+def test_a_path_that_a_shell_would_read_otherwise_stands_as_it_is(tmp_path: Path, files: Any, path: str) -> None:
+    """It is a line of a file that rclone reads raw, and never a part of a command."""
+    write_repair([files({"missing_in_backup": 1, "source_path": path})], [], tmp_path)
+
+    assert (tmp_path / "copy_again.txt").read_text() == f"{path}\n"
+
+
 def test_records_are_written_as_often_as_they_are_missing(tmp_path: Path, mismatches: Any) -> None:
     """Numbers keep their digits and key order stays: the record is not parsed again."""
     rows = mismatches(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import replace
+from io import StringIO
 
 from rich.console import Console
 
@@ -126,6 +127,14 @@ def test_long_paths_lose_their_middle_and_strange_ones_cannot_steer_the_terminal
     assert lines[start + 1].endswith("  [red]\\x0a\\x1b[2J日本.json")
     assert max(map(len, lines[1:])) <= 80
     assert "\x1b" not in text
+
+
+def test_the_command_that_is_printed_is_quoted_for_a_shell(different: RunSummary) -> None:
+    """The output folder may have any name; what is in it is in a file."""
+    console = Console(record=True, width=200, file=StringIO())
+    print_summary(different, console, {"repair": "/my out/$(touch x)/copy_again.txt"})
+
+    assert "rclone copy --files-from-raw '/my out/$(touch x)/copy_again.txt' SOURCE BACKUP" in console.export_text()
 
 
 def test_no_more_than_ten_files_and_paths_are_shown(different: RunSummary) -> None:

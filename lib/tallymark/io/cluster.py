@@ -1,6 +1,7 @@
 """What a run must see to where its Spark is a cluster: a place that all machines reach, and a context that is awaited.
 
-Called by the runs, and by the job that works without Spark. Sessions are made in `session`.
+Called by the runs, and by the job that works without Spark, so pyspark is imported only where it is used. Sessions are
+made in `session`.
 """
 
 from __future__ import annotations
@@ -8,13 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-
-from pyspark import SparkContext
-from pyspark.sql import SparkSession
+from typing import TYPE_CHECKING
 
 from tallymark.errors import ConfigError
 from tallymark.io.objects import is_s3, is_within
 from tallymark.io.session import let_interrupts_pass, submitted_conf
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 def require_shared(spark: SparkSession, uri: str) -> None:
@@ -59,6 +61,8 @@ def awaited_context(app_name: str, environ: Mapping[str, str] = os.environ) -> I
     if "PYSPARK_GATEWAY_PORT" not in environ or submitted_conf().get("spark.submit.deployMode") != "cluster":
         yield
         return
+    from pyspark import SparkContext
+
     conf = submitted_conf().setAppName(app_name)
     conf.set("spark.dynamicAllocation.enabled", "false").set("spark.executor.instances", "0")
     with SparkContext(conf=conf):

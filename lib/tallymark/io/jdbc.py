@@ -5,6 +5,7 @@ Called by the benchmark, to measure it beside our own methods.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -46,11 +47,25 @@ def write_rows(
             "ApplicationName": application_name,
             "isolationLevel": "READ_COMMITTED",
             "logServerErrorDetail": "false",  # it quotes values
-            "sslmode": server.sslmode,
-            "sslrootcert": server.sslrootcert,
+            **tls_options(info.get_parameters()),
         }
     given: dict[str, Any] = {name: value for name, value in options.items() if value}
     rows.write.format("jdbc").options(**given).mode("append").save()
+
+
+def tls_options(parameters: Mapping[str, str]) -> dict[str, str | None]:
+    """Returns pgjdbc's options for the TLS of a connection that libpq has made; of its own pgjdbc verifies nobody.
+
+    >>> tls_options({"sslmode": "verify-full", "sslrootcert": "system"})["sslfactory"]
+    'org.postgresql.ssl.DefaultJavaSSLFactory'
+
+    Args:
+        parameters: what libpq was told, by options, variables or a service file.
+    """
+    mode, root = parameters.get("sslmode"), parameters.get("sslrootcert")
+    if root == "system":  # a word of libpq's; Java has roots of its own
+        return {"sslmode": mode, "sslfactory": "org.postgresql.ssl.DefaultJavaSSLFactory"}
+    return {"sslmode": mode, "sslrootcert": root}
 
 
 def sqlstate_of_spark(error: PySparkException | Py4JJavaError) -> tuple[str | None, str]:

@@ -22,6 +22,7 @@ from urllib3.util import Url, parse_url
 from tallymark.errors import ConfigError, IncompleteError
 from tallymark.io.log_page import Page
 from tallymark.io.log_request import Asking, shown
+from tallymark.io.loopback import is_loopback
 from tallymark.io.secrets import read_secret
 from tallymark.retry import RetryPolicy
 
@@ -80,7 +81,7 @@ def read_pages(
         IncompleteError: a page could not be had in spite of retries, or the pages do not end.
     """
     url = api.url.replace("{from}", _iso(window_start)).replace("{to}", _iso(window_end))
-    _check_url(url)
+    _check_url(url, is_secret=api.header_from is not None)
     authorize = _authorization(api.header_from, environ)
     with requests.Session() as session:
         session.auth = authorize
@@ -166,13 +167,17 @@ def _origin(url: Url) -> tuple[str | None, str | None, int | None]:
     return url.scheme, url.host, url.port or _PORTS.get(url.scheme or "")
 
 
-def _check_url(url: str) -> None:
+def _check_url(url: str, is_secret: bool) -> None:
     try:
         scheme, host, _ = _origin(parse_url(url))
     except ValueError:
         scheme = host = None
     if scheme not in _PORTS or not host:
         raise ConfigError("the url of the log API is none: write https://HOST/PATH?from={from}&to={to}")
+    if scheme == "http" and is_secret and not is_loopback(host):
+        raise ConfigError(
+            f"header_from would send a secret to {host} in the clear: write https:// in the url of the API"
+        )
 
 
 def _authorization(

@@ -10,13 +10,13 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
 
 import psycopg
 from psycopg import pq, sql
 
 from tallymark.errors import ConfigError, IncompleteError, TallymarkError
+from tallymark.io.loopback import is_loopback
 from tallymark.io.secrets import read_secret
 
 CONNECT_SECONDS = 10
@@ -118,12 +118,7 @@ def _is_local(hosts: str) -> bool:
 
 
 def _is_this_machine(host: str) -> bool:
-    if not host or host.startswith(("/", "@")) or host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return not host or host.startswith(("/", "@")) or is_loopback(host)
 
 
 def is_transient(error: BaseException) -> bool:

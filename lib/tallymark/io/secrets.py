@@ -1,8 +1,8 @@
 """Secrets by reference: a configuration names where a secret is, and whoever needs it asks at that moment.
 
-A reference is ``env:NAME``, ``file:PATH`` or ``aws:SECRET_ID`` (AWS Secrets Manager; ``aws:SECRET_ID#field`` takes one
-field of a secret that is a JSON object). A secret is never part of a config, so it reaches no log, plan or command
-line.
+A reference is ``env:NAME``, ``file:PATH`` or ``aws:SECRET_ID`` (AWS Secrets Manager; the id may be an ARN, and
+``aws:SECRET_ID#field`` takes one field of a secret that is a JSON object). A secret is never part of a config, so it
+reaches no log, plan or command line.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def read_secret(reference: str, environ: Mapping[str, str]) -> str:
         ConfigError: there is nothing there; the message names the reference, never a value.
     """
     kind, _, name = reference.partition(":")
-    readers = {"env": lambda: environ[name], "file": lambda: _of_file(name), "aws": lambda: _of_aws(name)}
+    readers = {"env": lambda: environ[name], "file": lambda: _of_file(name), "aws": lambda: _of_aws(name, environ)}
     if kind not in readers or not name:
         raise ConfigError("a secret is named as env:NAME, file:PATH or aws:SECRET_ID; what was given is none of them")
     try:
@@ -45,13 +45,16 @@ def _of_file(path: str) -> str:
         raise ConfigError(f"the secret file:{path} cannot be read: {cause}; check the path and its rights") from None
 
 
-def _of_aws(name: str) -> str:
+def _of_aws(name: str, environ: Mapping[str, str]) -> str:
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
     secret_id, _, field = name.partition("#")
+    # boto3 itself knows AWS_DEFAULT_REGION alone, and a machine in EC2 has neither. An ARN says its region.
+    of_arn = secret_id.split(":")[3] if secret_id.count(":") > 3 and secret_id.startswith("arn:") else None
+    region = of_arn or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None
     try:
-        answer: Any = boto3.client("secretsmanager").get_secret_value(SecretId=secret_id)
+        answer: Any = boto3.client("secretsmanager", region).get_secret_value(SecretId=secret_id)
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "error")
         advice = "the role needs secretsmanager:GetSecretValue on it, and the name and region must be right"

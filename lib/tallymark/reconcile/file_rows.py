@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
+from tallymark.columns import COMMENT, comments
 from tallymark.reconcile.counts import OF_PAIR, Counts
 from tallymark.reconcile.result import match_rate
 from tallymark.reconcile.tables import FILES, MISMATCHES
@@ -56,9 +58,14 @@ def _status(counts: Counts, place: dict[str, Any]) -> str:
 
 
 def mismatch_rows(explained: DataFrame, run_id: str, run_time: str, partitions: int) -> DataFrame:
-    """Returns the rows with the columns of `tables.MISMATCHES`, ordered by path, bucket and hash."""
+    """Returns the rows with the columns of `tables.MISMATCHES`, ordered by path, bucket and hash.
+
+    What a column means goes along: a table that is made of the rows has it as comment.
+    """
     stamped = explained.selectExpr("*", f"'{run_id}' AS run_id", f"'{run_time}' AS run_time")
-    return in_order(stamped.select(*MISMATCHES), MISMATCH_ORDER, partitions)
+    told = comments(MISMATCHES)
+    columns = [F.col(name).alias(name, metadata={COMMENT: told[name]}) for name in MISMATCHES]
+    return in_order(stamped.select(columns), MISMATCH_ORDER, partitions)
 
 
 def in_order(rows: DataFrame, columns: tuple[str, ...], partitions: int) -> DataFrame:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from tallymark.bulkload.result import Advice, BenchmarkResult, Counts, LoadResult
 from tallymark.bulkload.statistics import OK, Measured
+from tallymark.report.legible import one_line
 
 _LISTED = 10
 
@@ -110,4 +111,4 @@ def print_recommendation(advice: Sequence[Advice], console: Console) -> None:
 
 
 def _say(console: Console, line: str) -> None:
-    console.print(line, soft_wrap=True, markup=False, highlight=False)
+    console.print(one_line(line), soft_wrap=True, markup=False, highlight=False)

@@ -1,9 +1,9 @@
 """Writes the cumulative CSV reports: the rows of earlier runs, then the rows of this one.
 
 RFC 4180 in UTF-8 with `\\n` row ends. Text is quoted, an absent value is an empty cell without quotes, list
-columns are joined by `; `. **Formula guard:** a text that starts with `=`, `+`, `-`, `@`, TAB or CR would be run as
-a formula by a spreadsheet (CSV injection, OWASP), so it gets a leading `'`. Numbers stay as they are. The exact text is
-in the Delta tables. Called by the reconcile job, which moves the written file into place.
+columns are joined by `; `. **Formula guard:** a text that starts with `=`, `+`, `-`, `@`, their full-width forms, TAB,
+CR or LF would be run as a formula by a spreadsheet (CSV injection, OWASP), so it gets a leading `'`. Numbers stay as
+they are. The exact text is in the Delta tables. Called by the reconcile job, which moves the written file into place.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tallymark.report.earlier_rows import blocks, read_columns, rows
 _LOG = logging.getLogger(__name__)
 _BOM = b"\xef\xbb\xbf"
 _HEADER_LIMIT = 1 << 16
-_FORMULA = r"^[=+\-@\t\r]"
+_FORMULA = r"^[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"
 
 
 def append_csv(

@@ -12,12 +12,13 @@ from typing import Any
 from rich.console import Console
 
 from tallymark.progress import duration, size
+from tallymark.report.legible import one_line
 
 
 def print_manifest(manifest: Mapping[str, Any], console: Console, place: str) -> None:
     """Prints what was exported, how it was proven, and what it cost."""
     for line in lines(manifest, place):
-        console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
+        console.print(one_line(line), markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def lines(manifest: Mapping[str, Any], place: str) -> list[str]:

@@ -22,6 +22,8 @@ RECORDS = {
     "backup_only": ("missing_in_source.jsonl", "missing_in_source_invalid.jsonl"),
 }
 _CHUNK = 1 << 20
+# S3 takes them for names. In a folder ../x lies outside of it, and rclone takes a//b for a/b.
+_LEADS_NOWHERE = {"", ".", ".."}
 
 
 def write_repair(
@@ -39,7 +41,7 @@ def write_repair(
       ``--files-from``, which takes lines that start with ``#`` or ``;`` for comments). A file whose records were all
       found in other files of the backup is not in it, nor one of which only the source cannot be read.
     - ``copy_again_left_out.jsonl``: such paths that a line cannot hold (a newline inside, a carriage return at the
-      end), as JSON strings.
+      end) or that could lead a copying tool elsewhere (``..``, ``.`` or nothing between slashes), as JSON strings.
     - ``missing_in_backup.jsonl``, ``missing_in_source.jsonl``: the valid records, each as often as it is missing, on
       one line each (newlines between tokens become spaces).
     - ``missing_in_..._invalid.jsonl``: the others as objects ``{content, count, file_path, hash, reason}``.
@@ -53,7 +55,7 @@ def write_repair(
     with ExitStack() as stack:
         again, left_out, *records = [stack.enter_context(path.open("wb")) for path in paths]
         for path in _copy_again(files, source, backup):
-            if "\n" in path or path.endswith("\r"):
+            if "\n" in path or path.endswith("\r") or not _LEADS_NOWHERE.isdisjoint(path.split("/")):
                 left_out.write(json.dumps(path).encode() + b"\n")
             else:
                 again.write(path.encode("utf-8", "surrogateescape") + b"\n")

@@ -53,7 +53,7 @@ _STATEMENTS = MappingProxyType(
 )
 _HEADS = MappingProxyType(
     {
-        "athena": "Athena and Glue take the columns from the Delta log, none is named here. Run one statement at a time.",
+        "athena": "Athena and Glue take the columns from the Delta log; none is named here. One statement a run.",
         "trino": "A catalogue `delta` with delta.register-table-procedure.enabled=true and a schema `tallymark`.",
         "spark": "Any Spark with Delta Lake; the table takes its columns, and their comments, from the Delta log.",
         "duckdb": "After INSTALL delta; LOAD delta;",

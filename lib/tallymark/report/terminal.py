@@ -6,6 +6,7 @@ Called by the reconcile job at its end.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from shlex import quote
 from typing import Any
 
 from rich.console import Console
@@ -145,7 +146,7 @@ def _next_steps(summary: RunSummary, reports: Mapping[str, str]) -> Iterator[str
         yield "Check both prefixes: there was no record to compare."
     elif totals.missing_in_backup or totals.mismatched_records:
         yield "Copy the files again whose copies are not complete:"
-        yield f"  rclone copy --files-from-raw {one_line(copy_again)} SOURCE BACKUP"
+        yield f"  rclone copy --files-from-raw {one_line(quote(copy_again))} SOURCE BACKUP"
         yield "Then run the same command again."
     elif totals.missing_in_source:
         yield "The backup holds records that the source lacks: see missing_in_source.jsonl for what they are."

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from typing import TypeVar
 
+from tallymark.errors import EXIT_INCOMPLETE
+
 T = TypeVar("T")
 
 
@@ -15,7 +17,7 @@ def apart(work: Callable[[], T]) -> T:
     """Returns what the work returns, or raises what it raises; call it before there are threads.
 
     Raises:
-        SystemExit: the work ended its process, as ``--help`` does.
+        SystemExit: the work ended its process, as ``--help`` does; with 3 where that was killed or crashed.
     """
     reading, writing = os.pipe()
     child = os.fork()
@@ -27,7 +29,7 @@ def apart(work: Callable[[], T]) -> T:
         told = pipe.read()
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if not told:
-        raise SystemExit(status)
+        raise SystemExit(status if status >= 0 else EXIT_INCOMPLETE)
     succeeded, value = pickle.loads(told)  # noqa: S301 - from our own child
     if succeeded:
         return value  # type: ignore[no-any-return]
@@ -46,8 +48,8 @@ def _tell(work: Callable[[], T], writing: int) -> None:
             pipe.write(told)
     except SystemExit as ended:
         status = ended.code if isinstance(ended.code, int) else 1
-    except BaseException:  # noqa: BLE001 - an interrupt, or an error that cannot travel
-        status = 1
+    except BaseException:  # noqa: BLE001 - an interrupt, or an error that cannot travel; 1 would say "different"
+        status = EXIT_INCOMPLETE
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

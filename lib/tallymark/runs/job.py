@@ -16,6 +16,7 @@ from rich.console import Console
 
 from tallymark.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, ConfigError, TallymarkError
 from tallymark.io.objects import ObjectStore
+from tallymark.report.legible import one_line
 
 _LOG_WIDTH = 120
 _SHIPPED = Path("tallymark-environment.json")
@@ -35,7 +36,8 @@ def exit_code_of(job: str, work: Callable[[Console], int], unfinished: str) -> i
     try:
         return work(console)
     except TallymarkError as error:
-        console.print(f"{job}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        text = "\n".join(map(one_line, str(error).split("\n")))
+        console.print(f"{job}: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
         return error.exit_code
     except Exception:  # a defect: keeps its traceback, but must not end with 1, which says DIFFERENT
         logging.getLogger(__name__).exception("%s stopped; %s", job, unfinished)
@@ -51,9 +53,21 @@ def result_console() -> Console:
     return console if console.is_terminal else Console(width=_LOG_WIDTH)
 
 
+class OneLine(logging.Formatter):
+    """Writes a message on one line: a key with a newline in it must not pass for another message."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging calls it so
+        return one_line(super().formatMessage(record))
+
+
 def log_to_stderr(level: str) -> None:
     """Configures logging for the whole process."""
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine())
+    logging.basicConfig(level=level, handlers=[handler])
 
 
 def read_text(place: str) -> str:

@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 from bulkload_loads import config_of, execute, people, query, write
 from bulkload_values import RECORDS, TABLE, check_stored
 from s3_server import Bucket
+from table_nulls import undocumented_nulls
 from tallymark.bulkload.result import BenchmarkResult, Counts, LoadResult
 from tallymark.errors import ConfigError
 from tallymark.io.postgres import Server
@@ -66,6 +67,7 @@ def test_a_load_and_a_replay_account_for_every_record(
     }  # fmt: skip
     assert results["records"] == {"read": 403, "loaded": 400, "skipped": 1, "rejected": 2}
     assert sum(row["records_count"] for row in read_json(tmp_path, "migration_stats.json")["batches"]) == 401
+    assert undocumented_nulls(tmp_path / "out", "bulkload") == []
 
 
 def test_results_go_to_s3_as_to_a_folder(
@@ -119,6 +121,7 @@ def test_a_benchmark_measures_every_cell_and_never_touches_the_tables_of_the_con
     (advice,) = recommend(config)
     assert advice.recommended.cell.connections == 4
     assert advice.cost == pytest.approx(1000 / (advice.recommended.rows_per_second or 0))
+    assert undocumented_nulls(tmp_path / "out", "bulkload") == []
 
 
 def test_a_failed_cell_has_its_sqlstate_and_the_others_go_on(
@@ -149,6 +152,7 @@ def test_a_failed_cell_has_its_sqlstate_and_the_others_go_on(
         (2, "OK", None),
         (20, "FAILED", "53300"),
     ]
+    assert undocumented_nulls(tmp_path / "out", "bulkload") == []
 
 
 @pytest.mark.parametrize("state", ["40P01", "53100", "57014"], ids=["deadlock", "disk full", "cancelled"])

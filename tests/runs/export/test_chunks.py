@@ -21,6 +21,7 @@ from postgres_server import TcpProxy
 from tallymark.errors import ConfigError
 from tallymark.export.keys import KeyColumn
 from tallymark.export.spans import KeysetCutter, Selection, Span
+from tallymark.io.embedded_postgres import RunningPostgres
 from tallymark.io.postgres import Server
 from tallymark.runs.export.live import Live
 
@@ -245,6 +246,31 @@ def test_a_view_is_exported_by_a_named_order(database: Connection, run: Export, 
     database.execute("CREATE VIEW t AS SELECT i AS a FROM generate_series(1, 2500) i")
     assert run(order_by=("a",)).rows == 2_500
     assert same(database, tmp_path / "out")
+
+
+FOREIGN = """
+CREATE EXTENSION IF NOT EXISTS file_fdw;
+DROP FOREIGN TABLE IF EXISTS far; DROP SERVER IF EXISTS files; CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
+CREATE FOREIGN TABLE far (a int, b text) SERVER files OPTIONS (program 'seq 1 2500 | sed s/$/,x/', format 'csv')
+"""
+ALIKE = """
+DROP TABLE IF EXISTS alike; DROP COLLATION IF EXISTS any_case;
+CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+CREATE TABLE alike AS SELECT (CASE i % 2 WHEN 0 THEN 'Ab' ELSE 'aB' END || i / 10) COLLATE any_case AS k, i AS v
+FROM generate_series(1, 2500) i
+"""
+
+
+@pytest.mark.parametrize(("made", "table", "key"), [(FOREIGN, "far", "a"), (ALIKE, "alike", "k")])
+def test_a_foreign_table_and_texts_that_count_as_equal_are_cut_by_a_named_key(
+    old_postgres: RunningPostgres, run: Export, tmp_path: Path, made: str, table: str, key: str
+) -> None:
+    with old_postgres.server.connect("tests") as connection:
+        connection.execute(made)
+        result = run(server=old_postgres.server, table=table, order_by=(key,), verify=True)
+
+        assert len(result.manifest["chunks"]) >= 3
+        assert same(connection, tmp_path / "out", f"SELECT * FROM {table}")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from deltalake import DeltaTable
 from conftest import ROOT
 from export_runs import Export, copied
 from s3_server import Bucket
+from tallymark.config.export_options import ExportOptions
 from tallymark.errors import ConfigError, LockedError
 from tallymark.export import export_to_csv
 from tallymark.io.embedded_postgres import RunningPostgres
@@ -24,6 +25,7 @@ from tallymark.io.folder import Folder
 from tallymark.io.lock import LOCK, HeldLock, hold_lock
 from tallymark.io.objects import join
 from tallymark.io.postgres import Server
+from tallymark.runs.export.record import record
 
 Connection = psycopg.Connection[Any]
 SCHEMA = pa.schema([("id", pa.int32()), ("v", pa.string())])
@@ -86,6 +88,16 @@ def test_rows_are_added_to_a_delta_table_that_has_other_columns_too(
 
     found = DeltaTable(tmp_path / "out").to_pyarrow_table().to_pylist()
     assert found == [{"w": None, "id": 1, "v": "x"}] * 2
+
+
+@pytest.mark.usefixtures("table")
+def test_an_export_to_delta_is_recorded_in_tables_too(run: Export, tmp_path: Path) -> None:
+    """delta-rs has threads by then, so its process may not fork."""
+    made = run(format="delta", run_id="nightly").manifest
+    record(ExportOptions(table="t", to=str(tmp_path / "out"), out=str(tmp_path / "kept"), format="delta"), made)
+
+    (kept,) = DeltaTable(tmp_path / "kept/delta/export_runs").to_pyarrow_table().to_pylist()
+    assert (kept["run_id"], kept["rows"], kept["format"]) == ("nightly", 4_500, "delta")
 
 
 @pytest.mark.usefixtures("table")

@@ -108,6 +108,18 @@ def test_a_chunk_is_in_a_delta_table_once(
     assert found.num_rows == 9_500
 
 
+def test_a_commit_that_the_checkpoint_does_not_know_is_not_taken_for_changed_rows(
+    database: Connection, killed: Callable[..., None], run: Export
+) -> None:
+    """It is of the snapshot that was lost; the one Delta table would be of two moments, and nobody would know."""
+    killed("delta:after", 3, format="delta", workers=1)
+    end_keeper(database)
+    database.execute("UPDATE t SET v = 'new' WHERE id = 2500")
+
+    with pytest.raises(IncompleteError, match="chunk 3 was committed"):
+        run(format="delta", resume=True)
+
+
 def test_without_its_keeper_finished_chunks_are_compared_and_made_again_where_they_differ(
     database: Connection, killed: Callable[..., None], run: Export, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 import tallymark
 from reconcile_runs import counts, lines, reconciled
+from table_nulls import undocumented_nulls
 from tallymark.errors import ConfigError
 from tallymark.reconcile.result import Verdict
 from tallymark.runs.reconcile.distributed import Stages
@@ -45,6 +46,7 @@ def test_an_object_that_cannot_be_read_makes_the_run_incomplete_and_stops_no_oth
     assert rows["cut.json.gz"].source_records is None
     assert (result.verdict, result.exit_code) == (Verdict.INCOMPLETE, 3)
     assert result.mismatches.count() == 0
+    assert undocumented_nulls(tmp_path / "out", "reconcile") == []
 
 
 @pytest.mark.parametrize("place", ["source", "source/x", ".."])

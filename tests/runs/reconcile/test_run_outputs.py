@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from reconcile_runs import lines, reconciled
+from table_nulls import undocumented_nulls
 
 
 def test_the_second_run_with_one_id_replaces_the_first(spark: SparkSession, tmp_path: Path) -> None:
@@ -41,6 +43,7 @@ def test_masked_values_are_written_nowhere(spark: SparkSession, tmp_path: Path) 
     assert written
     assert not [path for path in written if b"Ada-secret" in path.read_bytes()]
     assert "***" in (tmp_path / "out/detailed_report_detailed.csv").read_text()
+    assert undocumented_nulls(tmp_path / "out", "reconcile") == []
 
 
 def test_the_repair_lists_name_what_to_copy_again(spark: SparkSession, tmp_path: Path) -> None:
@@ -54,3 +57,22 @@ def test_the_repair_lists_name_what_to_copy_again(spark: SparkSession, tmp_path:
     assert json.loads((folder / "report.json").read_text())["totals"]["missing_in_backup"] == 2
     assert (folder / "report.xlsx").stat().st_size > 0
     assert result.exit_code == 1
+    assert undocumented_nulls(tmp_path / "out", "reconcile") == []
+
+
+def test_what_spark_writes_says_too_what_a_column_means(spark: SparkSession, tmp_path: Path) -> None:
+    """Also where a run of an earlier version has written other words, or none, into the table."""
+    for names in (["a.json"], ["a.json", "b.json"]):
+        reconciled(spark, tmp_path, {name: lines(1, 2) for name in names}, {name: lines(1) for name in names})
+    mismatches = DeltaTable(tmp_path / "out/delta/mismatches")
+    described = {field.name: field.metadata.get("comment") for field in mismatches.schema().fields}
+
+    assert described["hash_short"] == "its first 12 digits"
+    assert described["reason"] == "why the record is invalid; null where it is valid"
+    mismatches.alter.set_column_metadata("hash_short", {"comment": "other words"})
+    reconciled(spark, tmp_path, {"c.json": lines(1, 2)}, {"c.json": lines(1)})
+    mismatches.update_incremental()
+    assert len(mismatches.to_pyarrow_table()) == 6
+    assert next(field for field in mismatches.schema().fields if field.name == "hash_short").metadata == {
+        "comment": "other words"
+    }

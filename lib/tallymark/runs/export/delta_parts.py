@@ -6,6 +6,7 @@ chunk is an application of its own. Called by `arrow_parts`.
 
 from __future__ import annotations
 
+import filecmp
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -49,9 +50,18 @@ class DeltaParts:
         """Commits a chunk, unless an earlier attempt did.
 
         Raises:
-            IncompleteError: it could not be written.
+            IncompleteError: it could not be written, or that attempt committed other rows.
         """
-        delta_append.append_once(self.table.store, self.table.uri, path, self._file(span), rows, self._commit(span))
+        file = self._file(span)
+        if delta_append.append_once(self.table.store, self.table.uri, path, file, rows, self._commit(span)):
+            return
+        with self.table.local(file) as there:  # equal rows make equal files
+            if not filecmp.cmp(there, path, shallow=False):
+                raise IncompleteError(
+                    f"chunk {span.number} was committed to {self.table.uri} before the snapshot was lost, and its rows "
+                    "have been changed in the source since: a Delta table does not take them back; export into another "
+                    "place"
+                )
 
     def files(self, chunk: Chunk) -> Iterator[Path]:
         """Yields a local path of the file of a chunk that has rows.

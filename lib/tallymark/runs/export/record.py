@@ -14,7 +14,6 @@ from tallymark.config.export_options import ExportOptions
 from tallymark.export.tables import CHUNKS, RUNS, chunk_rows, run_row
 from tallymark.io.folder import Folder
 from tallymark.io.objects import ObjectStore, join, normalise_uri
-from tallymark.report.export_text import lines
 from tallymark.runs.apart import apart
 from tallymark.runs.export.finish import as_json
 
@@ -27,13 +26,19 @@ def record(options: ExportOptions, manifest: Mapping[str, Any]) -> None:
     """
     if options.out is None:
         return
+    from tallymark.report.export_text import lines  # brings rich, which the Python call does without
+
     out, store = normalise_uri(options.out), ObjectStore.from_environment(os.environ)
     folder = Folder.at(store, join(out, f"runs/{manifest['run_id']}"))
     folder.write("report.json", as_json(dict(manifest)))
     folder.write("report.txt", ("\n".join(lines(manifest, options.to)) + "\n").encode())
     folder.close()
-    # delta-rs needs more memory than the export itself.
-    apart(lambda: _write_tables(store, out, manifest, normalise_uri(options.to)))
+
+    def write() -> None:
+        _write_tables(store, out, manifest, normalise_uri(options.to))
+
+    # delta-rs needs more memory than the export itself, unless that has used it; then its threads forbid a fork.
+    write() if options.format == "delta" else apart(write)
 
 
 def _write_tables(store: ObjectStore, out: str, manifest: Mapping[str, Any], place: str) -> None:

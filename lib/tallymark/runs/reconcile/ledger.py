@@ -128,9 +128,7 @@ class Ledger:
         content = "cast(null AS binary)" if self.settings.mask else "content"  # what is masked is written nowhere
         replaced = {"count": "moved + missing", "content": content, "run_id": f"'{self.run.recording}'"}
         rows = left.selectExpr(*(f"{replaced.get(name, name)} AS {name}" for name in LEDGER_RESIDUE))
-        table = self.run.table("ledger_residue")
-        delta.make_table(self.store, table, arrow_schema(LEDGER_RESIDUE))
-        delta.append_run(rows, table)
+        delta.append_run(rows, self.run.table("ledger_residue"))
 
     def residue(self, spark: SparkSession, recalled: list[Recalled], shipped: Shipped) -> DataFrame:
         """Returns the residue of the recalled pairs, columns of `stages.RESIDUE`."""

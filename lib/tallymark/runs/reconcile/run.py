@@ -217,8 +217,9 @@ def _compare(
 
 def _write_mismatches(store: ObjectStore, run: Run, explained: DataFrame | None, residue: int) -> None:
     table = run.table("mismatches")
-    delta.make_table(store, table, arrow_schema(MISMATCHES))
-    if explained is not None:
+    if explained is None:
+        delta.make_table(store, table, arrow_schema(MISMATCHES))
+    else:
         delta.append_run(mismatch_rows(explained, run.run_id, run.run_time_text, partitions(residue)), table)
 
 

@@ -1,0 +1,33 @@
+"""The story of the job: from its conf file to its exit code, without Spark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dashboard_tables as tables
+from conftest import Submit
+from tallymark.io.lock import hold_lock
+from tallymark.io.objects import ObjectStore
+
+
+def test_tables_are_kept_up_by_the_conf_file_and_a_job_in_work_is_left_alone(submit: Submit, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for _ in range(3):
+        tables.bulkload_out(str(out))
+    conf = tmp_path / "maintain.yaml"
+    conf.write_text(f"out: {out}\nretention_days: 30\n")
+    no_java = {"JAVA_HOME": "/nonexistent"}
+
+    with hold_lock(ObjectStore(), str(out), "run october of bulkload"):
+        refused = submit("maintain", "--conf", str(conf), **no_java)
+    ended = submit("maintain", "--conf", str(conf), **no_java)
+    too_short = submit("maintain", "--conf", str(conf), "--retention-days", "1", **no_java)
+
+    assert refused.code == 4
+    assert "is held by run october of bulkload" in refused.err
+    assert ended.code == 0, ended.err
+    figures = [line.split() for line in ended.out.splitlines() if line.startswith(" bulkload_")]
+    assert figures == [["bulkload_cells", "27", "12", "4", "0"], ["bulkload_batches", "9", "3", "1", "0"]]
+    assert too_short.code == 2
+    assert too_short.err.startswith("maintain: --retention-days: '1' cannot be used")
+    assert "Traceback" not in refused.err + too_short.err
