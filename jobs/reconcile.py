@@ -12,7 +12,7 @@ from rich.console import Console
 from tallymark.command_line import read_arguments
 from tallymark.config.loading import load, merge
 from tallymark.config.reconcile import ReconcileConfig
-from tallymark.errors import EXIT_INTERRUPTED
+from tallymark.errors import EXIT_INTERRUPTED, EXIT_MATCH
 from tallymark.interactive import ask
 from tallymark.progress import Progress
 from tallymark.runs.job import exit_code_of, log_to_stderr, read_text
@@ -28,6 +28,8 @@ def _run(argv: list[str], console: Console) -> int:
     if config is None:
         return EXIT_INTERRUPTED
     log_to_stderr(config.log_level)
+    if config.history or config.dry_run:
+        return _tell(config)
     # Spark is imported only now, so that help and wrong options answer at once.
     from tallymark.io.session import spark_session
     from tallymark.report.terminal import print_summary
@@ -42,6 +44,19 @@ def _run(argv: list[str], console: Console) -> int:
         spark.stop()
     print_summary(result.summary, Console(), result.reports)
     return result.exit_code
+
+
+def _tell(config: ReconcileConfig) -> int:
+    """Prints what needs no Spark: the runs that were, or what a run would do."""
+    from tallymark.report.plan_and_past import print_forecast, print_history
+    from tallymark.runs.reconcile.dry_run import plan
+    from tallymark.runs.reconcile.history import history
+
+    if config.history:
+        print_history(history(config), Console())
+    else:
+        print_forecast(plan(config), Console())
+    return EXIT_MATCH
 
 
 def _configure(argv: list[str], console: Console) -> ReconcileConfig | None:

@@ -55,7 +55,16 @@ def test_every_option_has_the_documented_default() -> None:
         "rules": None,
     }
 
-    assert {**places, **lists, **choices, **others} == loaded().model_dump()
+    parts: dict[str, object] = {
+        "limits": {},
+        "only_failed_from": None,
+        "min_age": None,
+        "dry_run": False,
+        "history": False,
+        "notify": None,
+    }
+
+    assert {**places, **lists, **choices, **others, **parts} == loaded().model_dump()
 
 
 def test_the_shipped_file_has_every_key_and_nothing_else() -> None:
@@ -268,3 +277,56 @@ def test_another_job_brings_its_own_model() -> None:
 def test_off_is_not_taken_for_false(text: str) -> None:
     """YAML reads a bare off as a truth value."""
     assert from_yaml(text).quality == "off"
+
+
+def test_limits_are_nested_in_yaml_and_json_on_the_command_line() -> None:
+    text = "limits:\n  north/: {match_rate: 99.95, missing_files: 0}\n  south/: {mismatches: 10}\n"
+    given = '{"north/": {"match_rate": 99.95, "missing_files": 0}, "south/": {"mismatches": 10}}'
+    dumped = {name: limit.model_dump() for name, limit in from_yaml(text).limits.items()}
+
+    assert dumped == {
+        "north/": {"match_rate": Decimal("99.95"), "missing_files": 0, "mismatches": None},
+        "south/": {"match_rate": None, "missing_files": None, "mismatches": 10},
+    }
+    assert loaded(limits=given).limits["south/"].mismatches == 10
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("limits: {north/: {}}", "it limits nothing"),
+        ("limits: {north/: {match_rate: 101}}", "less than or equal to 100"),
+        ("limits: {north/: {mismatches: -1}}", "greater than or equal to 0"),
+        ("limits: {north/: {missing: 1}}", "Extra inputs"),
+        ("min_age: 1 hour", "--"),
+        ("min_age: 0h", "--"),
+        ("{history: true, dry_run: true}", "give one of them"),
+        ("notify: {}", "nobody would be told"),
+        ("notify: {webhooks: [{url_from: 'https://hooks.example.org/T0/s3cret', shape: slack}]}", "url_from"),
+        ("notify: {webhooks: [{url_from: 'env:HOOK', shape: irc}]}", "shape"),
+        ("notify: {email: {host: a, user: b, sender: c, to: [d]}}", "give both or none"),
+        (
+            "notify: {email: {host: a, user: b, password_from: 'env:P', security: none, sender: c, to: [d]}}",
+            "in the open",
+        ),
+        ("notify: {email: {host: a, sender: c, to: []}}", "at least 1"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(text: str, cause: str) -> None:
+    assert cause.replace("--", "min_age") in message(text)
+
+
+def test_a_webhook_url_given_in_the_open_is_not_repeated() -> None:
+    """Its secret would stand in a log."""
+    text = "notify: {webhooks: [{url_from: 'https://hooks.example.org/T0/s3cret', shape: slack}]}"
+
+    assert "s3cret" not in message(text)
+
+
+def test_the_history_needs_no_source_and_no_backup() -> None:
+    config = load(ReconcileConfig, None, {"out": "o", "history": True})
+
+    assert (config.source, config.backup) == ("*", "*")
+    assert load(ReconcileConfig, None, {"out": "o", "source": "a", "history": True}).source == "a"
+    with pytest.raises(ConfigError, match="--source is missing"):
+        load(ReconcileConfig, None, {"out": "o", "history": False})

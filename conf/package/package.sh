@@ -16,7 +16,7 @@ dist="$root/dist"
 # Where nothing is newer than the zip, it stays.
 make_zip() {
   local zip="$dist/tallymark.zip"
-  if [ -e "$zip" ] && [ -z "$(find "$root/lib/tallymark" \( -name '*.py' -o -name py.typed -o -type d \) \
+  if [ -e "$zip" ] && [ -z "$(find "$root/lib/tallymark" \( -name '*.py' -o -name py.typed -o -path '*/page/*' -o -type d \) \
     ! -name __pycache__ -newer "$zip" -print -quit)" ]; then
     return
   fi
@@ -27,7 +27,8 @@ lib, target = map(pathlib.Path, sys.argv[1:])
 target.parent.mkdir(exist_ok=True)
 temporary = target.with_name(f"{target.name}.{os.getpid()}")
 with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-    for path in sorted([*lib.glob("tallymark/**/*.py"), lib / "tallymark/py.typed"]):
+    kinds = ("tallymark/**/*.py", "tallymark/py.typed", "tallymark/report/page/*")
+    for path in sorted(path for kind in kinds for path in lib.glob(kind)):
         archive.write(path, path.relative_to(lib))
 # Renamed when complete: another start may be reading the old one.
 temporary.replace(target)

@@ -27,7 +27,7 @@ def test_tables_are_kept_up_by_the_conf_file_and_a_job_in_work_is_left_alone(sub
     assert "is held by run october of bulkload" in refused.err
     assert ended.code == 0, ended.err
     figures = [line.split() for line in ended.out.splitlines() if line.startswith(" bulkload_")]
-    assert figures == [["bulkload_cells", "27", "12", "4", "0"], ["bulkload_batches", "9", "3", "1", "0"]]
+    assert figures == [["bulkload_cells", "30", "12", "4", "0"], ["bulkload_batches", "9", "3", "1", "0"]]
     assert too_short.code == 2
     assert too_short.err.startswith("maintain: --retention-days: '1' cannot be used")
     assert "Traceback" not in refused.err + too_short.err

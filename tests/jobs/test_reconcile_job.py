@@ -78,6 +78,17 @@ def test_a_run_that_is_killed_again_and_again_is_finished_and_then_repeated(
         assert len((out / "detailed_report.csv").read_text().splitlines()) == 3
         assert len((out / "detailed_report_detailed.csv").read_text().splitlines()) == 3
         assert (out / "runs/month/repair/copy_again.txt").read_text() == "day/second.json\n"
+        assert "DIFFERENT" in (out / "report.html").read_text()
+
+    # What needs no Spark starts none: there is no Java to be found.
+    told = submit("reconcile", "--history", "--out", str(out), JAVA_HOME="/nonexistent")
+    assert told.code == 0, told.err
+    assert told.out.splitlines()[2].split()[0] == "month"
+    assert "DIFFERENT    99.80 %    1,000" in told.out
+    planned = submit("reconcile", "--conf", str(conf), "--dry-run", JAVA_HOME="/nonexistent")
+    assert planned.code == 0, planned.err
+    assert planned.out.startswith("PLAN: nothing was read. ")
+    assert states(spark, out) == [("month", "COMPLETE", 1_000)]
 
 
 def states(spark: SparkSession, out: Path) -> list[tuple[str, str, int | None]]:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,9 @@ def test_the_spark_of_a_cluster_gets_the_zip_and_none_of_our_jars(
         "--master", "yarn", "--py-files", f"{ROOT}/dist/tallymark.zip,more.zip", "--jars", "x.jar",
         f"{jobs}/probe.py", "-x", "1",
     ]  # fmt: skip
+    with zipfile.ZipFile(ROOT / "dist/tallymark.zip") as shipped:
+        pages = [name for name in shipped.namelist() if not name.endswith((".py", "py.typed"))]
+    assert pages == [f"tallymark/report/page/page.{kind}" for kind in ("css", "html", "js")]
 
 
 def test_a_spark_submit_that_pip_installed_is_not_taken_for_a_cluster(

@@ -94,7 +94,13 @@ def different() -> RunSummary:
         totals=totals,
         proofs={"compare": 2, "identical": 1},
         worst_files=[
-            {"file_path": "day=1/x.json", "mismatched_records": 5, "missing_in_backup": 7, "match_rate": 98.8}
+            {
+                "file_path": "day=1/x.json",
+                "mismatched_records": 5,
+                "missing_in_backup": 7,
+                "missing_in_source": 0,
+                "match_rate": 98.8,
+            }
         ],
         errors=[],
         changed_paths={"$.a": 2, "$.b": 3},

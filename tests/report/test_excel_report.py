@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import openpyxl
 import pytest
 
+from tallymark.reconcile.history import RunPoint
 from tallymark.reconcile.result import RunSummary
 from tallymark.reconcile.tables import FILES, MISMATCHES
 from tallymark.report.excel_report import SHEET_ROWS, write_excel
@@ -33,7 +35,7 @@ def test_the_sheets_hold_all_rows_with_header_filter_and_frozen_row(
     write_excel(different, [files({}, {"match_rate": None})], [rows, rows], tmp_path / "r.xlsx")
 
     book = openpyxl.load_workbook(tmp_path / "r.xlsx")
-    assert book.sheetnames == ["Summary", "Files", "Mismatches"]
+    assert book.sheetnames == ["Summary", "Files", "Mismatches", "Trend"]
     assert (book["Files"].freeze_panes, book["Files"].auto_filter.ref) == ("A2", "A1:W3")
     assert book["Files"]["H2"].number_format == "0.0000"
     assert [row[:8] for row in sheet(tmp_path / "r.xlsx", "Files")] == [
@@ -64,6 +66,26 @@ def test_the_summary_sheet_says_verdict_equations_totals_and_settings(tmp_path: 
     assert ("missing_in_backup", 7) in rows
     assert ("ignore", '["$.seen"]') in rows
     assert not [row for row in rows if row[0] == "note"]
+
+
+def test_the_trend_is_a_sheet_with_two_charts(tmp_path: Path, different: RunSummary) -> None:
+    """A run that died has no numbers, and leaves its cells empty."""
+    run = RunPoint(
+        "run-0", "2024-05-05T07:08:09+00:00", "s3://a/x/", "s3://b/y/", "MATCH", 0, 100.0, 9, 9, 0, 0, 0, 1.5, 7, False
+    )
+    died = replace(run, run_id="=died", verdict=None, match_rate=None, mismatched_records=None, duration_seconds=None)
+    write_excel(replace(different, trend=[run, died]), [], [], tmp_path / "r.xlsx")
+
+    trend = openpyxl.load_workbook(tmp_path / "r.xlsx")["Trend"]
+    assert (trend.freeze_panes, trend.auto_filter.ref) == ("A2", "A1:H3")
+    assert sheet(tmp_path / "r.xlsx", "Trend")[1:] == [
+        ("run-0", "2024-05-05T07:08:09+00:00", "MATCH", 100, 0, 0, 0, 1.5),
+        ("=died", "2024-05-05T07:08:09+00:00", None, None, None, 0, 0, None),
+    ]
+    with zipfile.ZipFile(tmp_path / "r.xlsx") as book:
+        charts = [book.read(name).decode() for name in sorted(book.namelist()) if "/charts/" in name]
+    assert ["Trend!$D$2:$D$3" in chart for chart in charts] == [True, False]
+    assert ["Trend!$G$2:$G$3" in chart for chart in charts] == [False, True]
 
 
 def test_rows_beyond_the_limit_are_announced_on_both_sheets(

@@ -58,7 +58,8 @@ Reports
 Next
   Copy the files again whose copies are not complete:
     rclone copy --files-from-raw ./out/repair/copy_again.txt SOURCE BACKUP
-  Then run the same command again.
+  Then compare what failed once more, or all by the same command:
+    ./spark-submit.sh reconcile --source s3://a/x/ --backup s3://b/y/ --out ./out --ignore '$.seen' --only-failed-from run-1
 """  # noqa: E501 - the verdict is one line by intent: a log is searched by lines
     )
 
@@ -125,7 +126,7 @@ def test_long_paths_lose_their_middle_and_strange_ones_cannot_steer_the_terminal
     start = lines.index("Files with most differences") + 2
     assert lines[start] == "        0              0              0           -  aaaaaaaaaaaaa…aaaa/end.json"
     assert lines[start + 1].endswith("  [red]\\x0a\\x1b[2J日本.json")
-    assert max(map(len, lines[1:])) <= 80
+    assert max(map(len, lines[1 : lines.index("Next")])) <= 80
     assert "\x1b" not in text
 
 

@@ -84,6 +84,15 @@ def _off(value: object) -> object:
     return "off" if value is False else value  # YAML reads off as false
 
 
+def age_seconds(age: str) -> int:
+    """Return the seconds of an age such as 90s, 30m, 1h or 2d.
+
+    >>> age_seconds("90s"), age_seconds("1h")
+    (90, 3600)
+    """
+    return int(age[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[age[-1]]
+
+
 _split = BeforeValidator(lambda value: split_list(value) if isinstance(value, str) else value)
 _upper = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
 
@@ -96,6 +105,7 @@ JsonPaths = Annotated[tuple[Annotated[str, AfterValidator(_json_path)], ...], _s
 Percentage = Annotated[Decimal, BeforeValidator(_number), Field(ge=0, le=100, decimal_places=20)]
 Count = Annotated[int, BeforeValidator(_number), Field(ge=1, le=2**31 - 1)]
 Counts = Annotated[tuple[Count, ...], _split]
+Age = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[smhd]$")]
 ChunkSize = Annotated[int, BeforeValidator(_number), Field(ge=1, le=1_000_000)]
 # It becomes part of paths, so no dot in front: .. leaves the folder, .x is hidden.
 RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$")]

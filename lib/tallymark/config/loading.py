@@ -6,7 +6,7 @@ same name with dashes; `tallymark.command_line` builds its parser from the field
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
@@ -84,7 +84,14 @@ def _problem(model: type[JobConfig], detail: Any, yaml_path: str | None, overrid
         return f"{label}: {value!r} is not a choice. Take one of {', '.join(allowed)}.{suggestion(str(value), allowed)}"
     cause = detail["msg"].removeprefix("Value error, ").rstrip(".")
     quotes = " Write the value in quotes." if detail["type"] == "string_type" and value is not None else ""
-    return f"{label}: {value!r} cannot be used: {cause}.{quotes} Expected: {field.description}."
+    return f"{label}: {_shown(value, detail['loc'])} cannot be used: {cause}.{quotes} Expected: {field.description}."
+
+
+def _shown(value: object, place: Sequence[object]) -> str:
+    """Write a wrong value, unless it is or holds what should name a secret: it may be the secret itself."""
+    if isinstance(value, Mapping) or (value and str(place[-1]).endswith("_from")):
+        return "what is given"
+    return repr(value)
 
 
 class _YamlLoader(yaml.SafeLoader):

@@ -18,6 +18,7 @@ GOOD, WARNING, BAD, RUNNING = "good", "warning", "bad", "running"
 _SIGNS = {GOOD: "✔", WARNING: "▲", BAD: "✖", RUNNING: "…"}
 _OUTCOMES = {
     "MATCH": GOOD,
+    "PARTIAL_MATCH": GOOD,
     "COMPLETE": GOOD,
     "OK": GOOD,
     "VERIFIED": GOOD,

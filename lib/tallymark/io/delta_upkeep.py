@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
 from typing import Any
 
 import pyarrow as pa
-from deltalake import DeltaTable, PostCommitHookProperties, WriterProperties
+from deltalake import DeltaTable, WriterProperties
 from deltalake.exceptions import TableNotFoundError
 
 from tallymark.io.delta_rs import attempt, open_table
@@ -21,8 +22,6 @@ SMALL = 100 << 20
 
 # The row groups are small: `ingest` reads a few of them at a time.
 _WRITER = WriterProperties(compression="ZSTD", max_row_group_size=65_536)
-# The log stays as long as the jobs need it: `ingest` keeps its watermark there.
-_HOOKS = PostCommitHookProperties(cleanup_expired_logs=False)
 
 Partition = tuple[tuple[str, str], ...]
 
@@ -42,6 +41,17 @@ def count_files(table: DeltaTable) -> int:
 def count_rows(table: DeltaTable) -> int:
     """Return the rows that the files themselves hold, whatever the log says of them."""
     return int(attempt(table.table_uri, lambda: table.to_pyarrow_dataset().count_rows()))
+
+
+def written_at(table: DeltaTable) -> datetime | None:
+    """Return when rows were last written, as far back as the log tells; joining and removing files write none."""
+    times = (
+        entry["timestamp"]
+        for entry in attempt(table.table_uri, table.history)
+        if entry["operation"] not in {"OPTIMIZE", "VACUUM START", "VACUUM END"}
+    )
+    newest = next(times, None)
+    return None if newest is None else datetime.fromtimestamp(newest / 1000, timezone.utc)
 
 
 def small_files(table: DeltaTable) -> Mapping[Partition, int]:
@@ -65,7 +75,6 @@ def join_small_files(table: DeltaTable, filters: Sequence[tuple[str, str, Any]])
             partition_filters=list(filters) or None,
             target_size=SMALL,
             writer_properties=_WRITER,
-            post_commithook_properties=_HOOKS,
         ),
     )
 
@@ -77,6 +86,6 @@ def remove_old_files(table: DeltaTable, days: int, *, dry_run: bool) -> int:
     """
     gone = attempt(
         table.table_uri,
-        lambda: table.vacuum(days * 24, dry_run=dry_run, full=True, post_commithook_properties=_HOOKS),
+        lambda: table.vacuum(days * 24, dry_run=dry_run, full=True),
     )
     return len(gone)

@@ -46,6 +46,15 @@ def check_retention(table: str, days: int, properties: Mapping[str, str]) -> Non
         )
 
 
+def is_idle(table: str, written: datetime | None, now: datetime, properties: Mapping[str, str]) -> bool:
+    """Tell whether rows were last ``written`` so long ago that the next commit may drop that from the log.
+
+    delta-rs shortens the log as it commits, whatever it is told; `ingest` finds its watermark there.
+    """
+    told = _duration(table, _LOG, properties.get(_LOG, _DEFAULTS[_LOG]))
+    return written is None or now - written > told - timedelta(days=1)
+
+
 def closed_hours(now: datetime) -> list[Filters]:
     """Return what to ask of `dt` and `hour` for the hours that have ended; either of the two.
 

@@ -10,14 +10,21 @@ from pyspark.sql import functions as F
 from tallymark.columns import COMMENT, comments
 from tallymark.reconcile.counts import OF_PAIR, Counts
 from tallymark.reconcile.result import match_rate
-from tallymark.reconcile.tables import FILES, MISMATCHES
+from tallymark.reconcile.tables import (
+    FILES,
+    MISMATCHES,
+    STATUS_DIFFERENT,
+    STATUS_ERROR,
+    STATUS_LEFT_ALONE,
+    STATUS_MATCH,
+    STATUS_MISSING_IN_BACKUP,
+    STATUS_MISSING_IN_SOURCE,
+)
 
 MISMATCH_ORDER = ("file_path", "bucket_type", "hash")
-STATUS_MATCH = "MATCH"
-STATUS_DIFFERENT = "DIFFERENT"
-STATUS_MISSING_IN_BACKUP = "MISSING_IN_BACKUP"
-STATUS_MISSING_IN_SOURCE = "MISSING_IN_SOURCE"
-STATUS_ERROR = "ERROR"
+
+LEFT_ALONE = "left_alone"
+"""Stands as the proof of a pair of which none was looked for."""
 
 _TAKEN = (*OF_PAIR, "moved_out", "moved_in")
 
@@ -45,6 +52,11 @@ def file_row(counts: Counts, place: dict[str, Any]) -> dict[str, Any]:
         "missing_in_source": left_backup - changed,
         "match_rate": match_rate(matched + row["moved_out"], row["source_records"], row["backup_records"]),
     }
+
+
+def left_alone_row(place: dict[str, Any]) -> dict[str, Any]:
+    """Returns the row of a pair that was too young to be compared; its counts are null."""
+    return dict.fromkeys(FILES) | place | {"proof": LEFT_ALONE, "status": STATUS_LEFT_ALONE}
 
 
 def _status(counts: Counts, place: dict[str, Any]) -> str:

@@ -5,19 +5,25 @@ Nothing here reads data: the counts come from the settled tables.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import Enum
 from fractions import Fraction
 from typing import Any
 
 from tallymark.errors import EXIT_DIFFERENT, EXIT_INCOMPLETE, EXIT_MATCH
+from tallymark.reconcile.hints import Hint
+from tallymark.reconcile.history import RunPoint
+from tallymark.reconcile.limits import Breach
+from tallymark.reconcile.scope import Scope
 
 
 class Verdict(str, Enum):
     """What a run says about the two prefixes; the exit code follows from it."""
 
     MATCH = "MATCH"
+    PARTIAL_MATCH = "PARTIAL_MATCH"
+    """All that was compared matches, and not everything was compared."""
     WITHIN_THRESHOLD = "WITHIN_THRESHOLD"
     DIFFERENT = "DIFFERENT"
     INCOMPLETE = "INCOMPLETE"
@@ -45,7 +51,10 @@ def match_rate(found: int, source: int, backup: int) -> float | None:
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over all file rows that are not ERROR; ``files_*`` count file rows by status."""
+    """Sums over all file rows that have counts; ``files_*`` count file rows by status.
+
+    ``bytes_not_read`` are those of both sides that a proof has spared, or that were left alone.
+    """
 
     files: int = 0
     files_matched: int = 0
@@ -53,6 +62,7 @@ class Totals:
     files_missing_in_backup: int = 0
     files_missing_in_source: int = 0
     files_error: int = 0
+    files_left_alone: int = 0
     source_records: int = 0
     backup_records: int = 0
     matched_records: int = 0
@@ -67,6 +77,7 @@ class Totals:
     invalid_backup: int = 0
     source_bytes: int = 0
     backup_bytes: int = 0
+    bytes_not_read: int = 0
 
     @property
     def match_rate(self) -> float | None:
@@ -100,7 +111,9 @@ class RunSummary:
 
     ``settings`` are the validated options as plain JSON values; ``proofs`` counts file rows by proof;
     ``worst_files`` and ``errors`` are file rows (columns of `tables.FILES`), worst first, at most 20 and 100;
-    ``changed_paths`` ranks JSON paths by how many changed records they differ in, at most 50.
+    ``changed_paths`` ranks JSON paths by how many changed records they differ in, at most 50; ``changed_alone`` says of
+    these how many differ in nothing else. ``bytes_by_proof`` are of both sides, read or not; ``breaches`` the limits
+    that were not kept; ``trend`` this and up to 11 earlier runs over the whole of both places, oldest first.
     """
 
     run_id: str
@@ -118,14 +131,24 @@ class RunSummary:
     warnings: list[str]
     canonical_version: int
     duration_seconds: float
+    scope: Scope = field(default_factory=lambda: Scope(0))
+    bytes_by_proof: dict[str, int] = field(default_factory=dict)
+    changed_alone: dict[str, int] = field(default_factory=dict)
+    breaches: list[Breach] = field(default_factory=list)
+    hints: list[Hint] = field(default_factory=list)
+    trend: list[RunPoint] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
         return self.verdict.exit_code
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the summary as JSON values, with ``match_rate`` and ``exit_code`` beside the counts."""
+        """Returns the summary as JSON values, with ``match_rate`` and ``exit_code`` beside the counts.
+
+        Without the trend, which tells of other runs: equal runs give equal summaries.
+        """
         plain = asdict(self)
+        del plain["trend"]
         plain["run_time"] = self.run_time.isoformat()
         plain["verdict"] = self.verdict.value
         plain["exit_code"] = self.exit_code

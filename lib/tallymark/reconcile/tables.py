@@ -11,7 +11,16 @@ from collections.abc import Mapping
 from tallymark.columns import Column
 from tallymark.reconcile.stages import RESIDUE
 
+STATUS_MATCH = "MATCH"
+STATUS_DIFFERENT = "DIFFERENT"
+STATUS_MISSING_IN_BACKUP = "MISSING_IN_BACKUP"
+STATUS_MISSING_IN_SOURCE = "MISSING_IN_SOURCE"
+STATUS_ERROR = "ERROR"
+STATUS_LEFT_ALONE = "LEFT_ALONE"
+"""Too young by ``min_age``: neither read nor compared, so it has no counts."""
+
 _UNFINISHED = "until the run is finished"
+_OLDER = f"{_UNFINISHED}, or where an older version wrote it"
 _NOT_COMPARED = "where the file was not compared"
 _NO_OBJECT = "where that side has no such object"
 
@@ -47,8 +56,12 @@ _RUN_TIME = Column("string", "when the run began, ISO 8601 in UTC")
 FILES: dict[str, str] = {
     "file_path": Column("string", "path below both places; x.json and x.json.gz are one file"),
     **_counts(_NOT_COMPARED),
-    "proof": Column("string", "how it was compared: remembered, identical, compare, or lonely (on one side only)"),
-    "status": Column("string", "MATCH, DIFFERENT, MISSING_IN_BACKUP, MISSING_IN_SOURCE, or ERROR (not compared)"),
+    "proof": Column(
+        "string", "how it was compared: remembered, identical, compare, full, lonely (on one side only), or left_alone"
+    ),
+    "status": Column(
+        "string", "MATCH, DIFFERENT, MISSING_IN_BACKUP, MISSING_IN_SOURCE, ERROR or LEFT_ALONE (not compared)"
+    ),
     "error": Column("string", "code and cause", "unless status is ERROR"),
     "source_path": Column("string", "path of the object below the source", _NO_OBJECT),
     "backup_path": Column("string", "path of the object below the backup", _NO_OBJECT),
@@ -80,7 +93,7 @@ RUNS: dict[str, str] = {
     "run_id": _RUN_ID,
     "run_time": _RUN_TIME,
     "status": Column("string", "COMPLETE, or INCOMPLETE (a file could not be compared, or the run is not finished)"),
-    "verdict": Column("string", "MATCH, WITHIN_THRESHOLD, DIFFERENT or INCOMPLETE", _UNFINISHED),
+    "verdict": Column("string", "MATCH, PARTIAL_MATCH, WITHIN_THRESHOLD, DIFFERENT or INCOMPLETE", _UNFINISHED),
     "exit_code": Column("int", "what the job returned: 0, 1 or 3", _UNFINISHED),
     "source": Column("string", "place of the source"),
     "backup": Column("string", "place of the backup"),
@@ -90,9 +103,12 @@ RUNS: dict[str, str] = {
     "files_missing_in_backup": Column("bigint", "of these with status MISSING_IN_BACKUP", _UNFINISHED),
     "files_missing_in_source": Column("bigint", "of these with status MISSING_IN_SOURCE", _UNFINISHED),
     "files_error": Column("bigint", "of these with status ERROR", _UNFINISHED),
+    "files_left_alone": Column("bigint", "of these with status LEFT_ALONE", _OLDER),
+    "files_left_out": Column("bigint", "files that were listed and have no row, because of only_failed_from", _OLDER),
     **_counts(_UNFINISHED),
     "source_bytes": Column("bigint", "size of all source objects as they are stored, bytes", _UNFINISHED),
     "backup_bytes": Column("bigint", "size of all backup objects as they are stored, bytes", _UNFINISHED),
+    "bytes_not_read": Column("bigint", "of both sizes what a proof has spared, or what was left alone, bytes", _OLDER),
     "proof": Column("string", "fast, or full: every record of both sides was read"),
     "canonical_version": Column("int", "version of the canonical form; hashes of different versions do not compare"),
     "settings": Column("string", "options on which the result depends, a JSON object"),

@@ -1,4 +1,4 @@
-"""Writes the Excel report: the sheets Summary, Files and Mismatches. A view to look at; the full set is in Delta.
+"""Writes the Excel report: Summary, Files, Mismatches and Trend. A view to look at; the full set is in Delta.
 
 Rows are streamed (XlsxWriter's constant memory mode). Text is always written as text, never as a formula, link or
 number. A sheet holds at most `max_rows` rows; what is left out is said in its last row and on the Summary sheet.
@@ -22,8 +22,10 @@ from xlsxwriter.worksheet import Worksheet
 
 from tallymark.reconcile.result import RunSummary
 from tallymark.reconcile.tables import FILES, MISMATCHES
+from tallymark.report.excel_trend import write_trend
 from tallymark.report.legible import cell_text
-from tallymark.report.wording import equations, rate, verdict_sentence
+from tallymark.report.next_steps import hint_option
+from tallymark.report.wording import breach_sentence, equations, rate, verdict_sentence
 
 SHEET_ROWS = 1_048_574  # 1,048,576 rows of Excel less the header and the note
 MISMATCH_ROWS = 100_000  # 10,000 rows are written a second: ten million would take a quarter of an hour
@@ -69,6 +71,7 @@ def write_excel(
             _write_table(book, "Files", FILES, files, limit, None),
             _write_table(book, "Mismatches", MISMATCHES, mismatches, min(limit, max_mismatch_rows), mismatch_rows),
         ]
+        write_trend(book, summary.trend)
         _write_summary(book, front, summary, [note for note in notes if note])
 
 
@@ -151,7 +154,9 @@ def _summary_rows(summary: RunSummary, notes: list[str]) -> Iterator[tuple[str, 
     """Yields label and value of each row of the sheet; a label alone is a heading."""
     yield "verdict", verdict_sentence(summary)
     yield from (("note", note) for note in notes)
+    yield from (("beyond limit", breach_sentence(breach)) for breach in summary.breaches)
     yield from (("warning", warning) for warning in summary.warnings)
+    yield from (("hint", f"{hint.text}: {hint_option(hint)}") for hint in summary.hints)
     yield from (("run id", summary.run_id), ("run time", summary.run_time.isoformat()))
     yield from (("source", summary.source), ("backup", summary.backup), ("out", summary.out))
     yield from (("exit code", summary.exit_code), ("duration", f"{summary.duration_seconds:,.1f} s"))

@@ -6,18 +6,19 @@ Called by the reconcile job at its end.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from shlex import quote
 from typing import Any
 
 from rich.console import Console
 
 from tallymark.reconcile.result import RunSummary, Totals, Verdict
 from tallymark.report.legible import cut_middle, one_line
-from tallymark.report.wording import counted, equations, rate, verdict_sentence
+from tallymark.report.next_steps import hint_option, next_steps
+from tallymark.report.wording import breach_sentence, equations, rate, verdict_sentence
 
 _MOST = 10
 _COLOURS = {
     Verdict.MATCH: "bold green",
+    Verdict.PARTIAL_MATCH: "bold green",
     Verdict.WITHIN_THRESHOLD: "bold yellow",
     Verdict.DIFFERENT: "bold red",
     Verdict.INCOMPLETE: "bold red",
@@ -30,7 +31,7 @@ _WORST = {
 
 
 def print_summary(summary: RunSummary, console: Console, reports: Mapping[str, str]) -> None:
-    """Prints verdict, totals, equations, worst files, errors, changed paths, warnings, reports and the next step.
+    """Prints the verdict, what it follows from, what to know and to do, and where the reports are.
 
     Args:
         reports: what was written, from its name to the place where it is.
@@ -41,11 +42,13 @@ def print_summary(summary: RunSummary, console: Console, reports: Mapping[str, s
         ("Totals", _totals(summary.totals)),
         ("Equations", _equations(summary.totals)),
         ("Files with most differences", _worst_files(summary.worst_files, console.width)),
+        ("Beyond limits", map(breach_sentence, summary.breaches)),
         ("Errors", _errors(summary, console.width)),
         ("Paths that differ in changed records", _changed_paths(summary.changed_paths, console.width)),
         ("Warnings", (one_line(warning) for warning in summary.warnings)),
+        ("Hints", _hints(summary)),
         ("Reports", _aligned(reports)),
-        ("Next", _next_steps(summary, reports)),
+        ("Next", _next(summary, reports)),
     ):
         _section(console, title, list(lines))
 
@@ -86,6 +89,7 @@ def _totals(totals: Totals) -> Iterator[str]:
         "missing in backup": totals.files_missing_in_backup,
         "missing in source": totals.files_missing_in_source,
         "failed": totals.files_error,
+        "left alone": totals.files_left_alone,
     }
     by_status = ", ".join(f"{count:,} {status}" for status, count in files.items() if count)
     forms = f"{totals.identical_records:,} identical, {totals.normalised_records:,} in other form"
@@ -131,28 +135,17 @@ def _changed_paths(paths: Mapping[str, int], width: int) -> Iterator[str]:
     yield from _rest(len(ranked) - _MOST, "they are in report.json")
 
 
+def _hints(summary: RunSummary) -> Iterator[str]:
+    for hint in summary.hints:
+        yield f"{one_line(hint.text)}: {one_line(hint_option(hint))}"
+
+
 def _rest(number: int, where: str) -> Iterable[str]:
     return [f"... and {number:,} more; {where}"] if number > 0 else []
 
 
-def _next_steps(summary: RunSummary, reports: Mapping[str, str]) -> Iterator[str]:
-    """Yields what to do, by verdict."""
-    totals = summary.totals
-    copy_again = next((place for place in reports.values() if place.endswith("copy_again.txt")), "copy_again.txt")
-    if summary.verdict is Verdict.INCOMPLETE:
-        what = "the causes above" if summary.errors else "the cause"
-        yield f"Remove {what} and run the same command again: until then nothing is said about {_unsaid(totals)}."
-    if totals.match_rate is None:
-        yield "Check both prefixes: there was no record to compare."
-    elif totals.missing_in_backup or totals.mismatched_records:
-        yield "Copy the files again whose copies are not complete:"
-        yield f"  rclone copy --files-from-raw {one_line(quote(copy_again))} SOURCE BACKUP"
-        yield "Then run the same command again."
-    elif totals.missing_in_source:
-        yield "The backup holds records that the source lacks: see missing_in_source.jsonl for what they are."
-    elif summary.verdict is Verdict.MATCH:
-        yield "Nothing to do: every record of one side is on the other."
-
-
-def _unsaid(totals: Totals) -> str:
-    return counted(totals.files_error, "file") if totals.files_error else "the rest"
+def _next(summary: RunSummary, reports: Mapping[str, str]) -> Iterator[str]:
+    for step in next_steps(summary, reports):
+        yield one_line(step.text)
+        if step.command:
+            yield f"  {one_line(step.command)}"

@@ -1,13 +1,18 @@
 """The sentences that more than one report says: the verdict with its numbers, and the two equations.
 
-Computes nothing but sums for display; called by the JSON, Excel and terminal reports.
+Computes nothing but sums for display; called by the reports, the dashboard and the messages.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tallymark.reconcile.limits import Breach
 from tallymark.reconcile.result import RunSummary, Totals, Verdict
+from tallymark.reconcile.scope import Scope
+from tallymark.report.legible import cut_middle, one_line
+
+_BREACHES = 3
 
 
 @dataclass(frozen=True)
@@ -85,34 +90,99 @@ def rate(percentage: float | None) -> str:
     return f"{whole}.{decimals[:2]}{decimals[2:].rstrip('0')} %"
 
 
-def _differences(totals: Totals) -> str:
+def _differences(summary: RunSummary) -> str:
+    totals = summary.totals
     counts = {
-        "changed": totals.mismatched_records,
-        "missing in the backup": totals.missing_in_backup,
-        "missing in the source": totals.missing_in_source,
+        f"changed{_only_in(summary)}": totals.mismatched_records,
+        f"missing in the backup{_not_there(totals.files_missing_in_backup)}": totals.missing_in_backup,
+        f"missing in the source{_not_there(totals.files_missing_in_source)}": totals.missing_in_source,
     }
     return ", ".join(f"{quantity(count)} {what}" for what, count in counts.items() if count)
 
 
-def _matching(totals: Totals) -> str:
+def _only_in(summary: RunSummary) -> str:
+    """Returns in which path most changed records differ, where they differ in nothing else."""
+    changed = summary.totals.mismatched_records
+    path, count = max(summary.changed_alone.items(), key=lambda item: (item[1], item[0]), default=("", 0))
+    if 2 * count < changed or not count:
+        return ""
+    return f" ({'' if count == changed else f'{quantity(count)} '}only in {cut_middle(path, 60)})"
+
+
+def _not_there(files: int) -> str:
+    return f" ({counted(files, 'file')} {'is' if files == 1 else 'are'} not there)" if files else ""
+
+
+def _matching(summary: RunSummary) -> str:
+    totals = summary.totals
     if totals.match_rate is None:
         return "nothing to compare: neither side holds a record"
     records = max(totals.source_records, totals.backup_records)
     moved = f" ({counted(totals.moved_out, 'record')} found in another file)" if totals.moved_out else ""
-    differences = _differences(totals)
+    differences = _differences(summary)
     if not differences:
-        return f"all {counted(records, 'record')} match{moved}"
+        return f"all {counted(records, 'record')}{' of these' if summary.scope.is_partial else ''} match{moved}"
     return f"{rate(totals.match_rate)} of {counted(records, 'record')} match{moved}; {differences}"
 
 
+def scope_sentence(scope: Scope) -> str:
+    """Returns how much of what was listed was compared; empty where that is everything.
+
+    >>> scope_sentence(Scope(listed=49, left_alone=3, left_out=40, min_age="1h", only_failed_from="run-1"))
+    '6 of 49 files compared; 40 did not fail in run run-1; 3 are younger than 1h'
+    """
+    if not scope.is_partial:
+        return ""
+    parts = [f"{quantity(scope.compared)} of {counted(scope.listed, 'file')} compared"]
+    if scope.left_out:
+        parts.append(f"{quantity(scope.left_out)} did not fail in run {scope.only_failed_from}")
+    if scope.left_alone:
+        verb = "is" if scope.left_alone == 1 else "are"
+        parts.append(f"{quantity(scope.left_alone)} {verb} younger than {scope.min_age}")
+    return "; ".join(parts)
+
+
+def breach_sentence(breach: Breach) -> str:
+    """Returns what a limit allows and what was found.
+
+    >>> breach_sentence(Breach("north/", "missing_files", "0", "2"))
+    'north/: missing_files 2, at most 0 allowed'
+    """
+    bound = "at least" if breach.limit == "match_rate" else "at most"
+    return f"{one_line(breach.prefix)}: {breach.limit} {breach.found}, {bound} {breach.allowed} allowed"
+
+
+def verdict_word(verdict: str) -> str:
+    """Returns the verdict as it is read.
+
+    >>> verdict_word("WITHIN_THRESHOLD")
+    'WITHIN THRESHOLD'
+    """
+    return verdict.replace("_", " ")
+
+
 def verdict_sentence(summary: RunSummary) -> str:
-    """Returns the verdict in one sentence with its numbers: `DIFFERENT: 99.98 % of 12.4 M records match; ...`."""
-    totals, word = summary.totals, summary.verdict.value
-    if summary.verdict is Verdict.INCOMPLETE:
-        failed = f"{quantity(totals.files_error)} of {counted(totals.files, 'file')} could not be compared"
-        return f"{word}: {failed if totals.files_error else 'the run did not finish'}; of the rest: {_matching(totals)}"
-    if summary.verdict is Verdict.WITHIN_THRESHOLD:
-        threshold = summary.settings.get("threshold")
-        least = f" (at least {threshold} % asked for)" if threshold is not None else ""
-        return f"{word.replace('_', ' ')}{least}: {_matching(totals)}"
-    return f"{word}: {_matching(totals)}"
+    """Returns the verdict in one sentence with its numbers: `DIFFERENT: 99.98 % of 12.4 M records match; ...`.
+
+    The terminal, JSON, Excel, HTML and the messages to people all say this one.
+    """
+    return f"{verdict_word(summary.verdict.value)}{_of_what(summary)}: {verdict_reason(summary)}"
+
+
+def verdict_reason(summary: RunSummary) -> str:
+    """Returns the sentence without the verdict in front."""
+    totals = summary.totals
+    beyond = "; ".join(map(breach_sentence, summary.breaches[:_BREACHES]))
+    matching = f"{_matching(summary)}{'; beyond its limits: ' if beyond else ''}{beyond}"
+    if summary.verdict is not Verdict.INCOMPLETE:
+        return matching
+    failed = f"{quantity(totals.files_error)} of {counted(totals.files, 'file')} could not be compared"
+    return f"{failed if totals.files_error else 'the run did not finish'}; of the rest: {matching}"
+
+
+def _of_what(summary: RunSummary) -> str:
+    threshold = summary.settings.get("threshold")
+    least = summary.verdict is Verdict.WITHIN_THRESHOLD and threshold is not None
+    parts = [f"at least {threshold} % asked for"] if least else []
+    parts += [scope_sentence(summary.scope)] if summary.scope.is_partial else []
+    return f" ({'; '.join(parts)})" if parts else ""

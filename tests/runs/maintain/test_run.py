@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +137,25 @@ def test_files_that_no_version_needs_go_after_the_retention_and_not_before(tmp_p
     assert content(out) == rows
 
 
+def test_logs_whose_last_account_could_leave_the_log_are_left_alone(tmp_path: Path) -> None:
+    """`ingest` finds its watermark in its last commit, and delta-rs shortens the log as it commits."""
+    out = str(tmp_path)
+    write_logs(out)
+    run(out)
+    write_logs(out, times=2)
+    before = files_by_hour(out)
+    later = datetime.now(timezone.utc) + timedelta(days=29, hours=1)
+
+    done = maintain(MaintainConfig(out=out), os.environ, later)
+
+    assert [one.table for one in done] == ["runs"]
+    assert files_by_hour(out) == before
+    sooner = maintain(MaintainConfig(out=out), os.environ, later - timedelta(hours=2))
+    assert [one.table for one in sooner] == ["runs", "logs"]
+    assert {hour: len(files) for hour, files in files_by_hour(out).items()} == {"23": 1, "13": 1, "14": 1}
+    assert [one.table for one in maintain(MaintainConfig(out=out), os.environ, later)] == ["runs"]
+
+
 def forget(table: Path, days: int) -> None:
     """Make the log say that its files were removed so many days ago."""
     for entry in (table / "_delta_log").glob("*.json"):
@@ -195,7 +214,12 @@ def test_a_row_that_got_lost_is_noticed_before_anything_is_removed(
     left = logs / "dt=2026-03-16/hour=23/left-by-a-killed-run.parquet"
     left.write_bytes(b"x")
     age(logs, days=8)
-    monkeypatch.setattr(delta_upkeep, "join_small_files", lambda table, filters: table.delete("record_id = '0-23-0'"))
+
+    def lose_a_row(table: DeltaTable, filters: object) -> None:
+        if table.metadata().partition_columns:
+            table.delete("record_id = '0-23-0'")
+
+    monkeypatch.setattr(delta_upkeep, "join_small_files", lose_a_row)
 
     with pytest.raises(AccountingError, match="the table logs had 18 rows and has 17"):
         run(out)

@@ -12,6 +12,7 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 import tallymark
+from tallymark.runs.reconcile import begun
 from tallymark.runs.reconcile import run as reconciling
 from tallymark.runs.reconcile.run import ReconcileResult
 
@@ -94,7 +95,7 @@ def test_nothing_is_settled_again_where_nothing_changed(
     spark: SparkSession, month: Path, monkeypatch: pytest.MonkeyPatch, lonely_bytes: int
 ) -> None:
     """Also where records of lonely objects have met as digests, which no pair can remember for itself."""
-    monkeypatch.setattr(reconciling, "_LONELY_BYTES", lonely_bytes)
+    monkeypatch.setattr(begun, "_LONELY_BYTES", lonely_bytes)
     first = run(spark, month)
     monkeypatch.setattr(reconciling, "_compare", None)
     second = run(spark, month, threshold=10)

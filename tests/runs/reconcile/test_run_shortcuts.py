@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 import tallymark
 from reconcile_runs import Objects, lines, reconciled
 from tallymark.reconcile.canonical import record_hash
-from tallymark.runs.reconcile import run
+from tallymark.runs.reconcile import begun, run
 
 
 def test_neither_a_second_run_nor_other_tasks_change_a_report(
@@ -83,7 +83,7 @@ def test_fast_equals_full_equals_the_plain_definition(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seeds: tuple[int, int], lonely_bytes: int
 ) -> None:
     """With windows that overflow; with lonely objects as residue and as digests."""
-    monkeypatch.setattr(run, "_LONELY_BYTES", lonely_bytes)
+    monkeypatch.setattr(begun, "_LONELY_BYTES", lonely_bytes)
     source, backup = planted(*seeds)
     fast = reconciled(spark, tmp_path, source, backup, chunk_size=7)
     full = reconciled(spark, tmp_path, source, backup, proof="full")
@@ -119,7 +119,7 @@ def test_a_run_takes_at_most_ten_spark_jobs_however_many_files(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lonely_bytes: int
 ) -> None:
     """With everything there is to do: changed, missing and moved records, digests, content to read again, a key."""
-    monkeypatch.setattr(run, "_LONELY_BYTES", lonely_bytes)
+    monkeypatch.setattr(begun, "_LONELY_BYTES", lonely_bytes)
     source = {f"{n}.json": lines(*range(10 * n, 10 * n + 10)) for n in range(60)}
     backup = {f"{n}.json": lines(*range(10 * n + 1, 10 * n + 10)).replace(b"true", b"null", 1) for n in range(30)}
     backup |= {f"again-{n}.json": lines(*range(10 * n, 10 * n + 9)) for n in range(30, 60)}

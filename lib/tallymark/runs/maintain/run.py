@@ -7,6 +7,7 @@ leaves tables as they were, or done; the next one goes on.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -19,11 +20,11 @@ from tallymark.io.delta import table_uri
 from tallymark.io.lock import HeldLock, hold_lock
 from tallymark.io.objects import ObjectStore, normalise_uri
 from tallymark.maintain.result import Maintained
-from tallymark.maintain.rules import Filters, check_retention, closed_hours, is_chosen
+from tallymark.maintain.rules import Filters, check_retention, closed_hours, is_chosen, is_idle
 from tallymark.report.catalogue import TABLES
 from tallymark.runs.run_id import new_run_id
 
-_BY_HOUR = ["dt", "hour"]
+_log = logging.getLogger(__name__)
 
 
 def maintain(config: MaintainConfig, environ: Mapping[str, str], now: datetime) -> list[Maintained]:
@@ -36,6 +37,7 @@ def maintain(config: MaintainConfig, environ: Mapping[str, str], now: datetime) 
     """
     out, store = normalise_uri(config.out), ObjectStore.from_environment(environ)
     tables = _find_tables(store, out)
+    tables = {name: table for name, table in tables.items() if not _keeps_its_log(name, table, now)}
     for name, table in tables.items():
         check_retention(name, config.retention_days, table.metadata().configuration)
     if config.dry_run:
@@ -53,9 +55,21 @@ def _find_tables(store: ObjectStore, out: str) -> dict[str, DeltaTable]:
     return tables
 
 
+def _keeps_its_log(name: str, table: DeltaTable, now: datetime) -> bool:
+    """Tells whether the table has to be left alone: the accounts of `ingest` are in its log, and that must not go."""
+    if not _is_by_hour(table) or not is_idle(name, delta_upkeep.written_at(table), now, table.metadata().configuration):
+        return False
+    _log.warning("%s is left alone: nobody has written to it for about as long as its log reaches back", name)
+    return True
+
+
+def _is_by_hour(table: DeltaTable) -> bool:
+    return bool(table.metadata().partition_columns == ["dt", "hour"])
+
+
 def _choices(table: DeltaTable, now: datetime) -> list[Filters]:
     """Returns what may be joined: the hour that `ingest` still fills is left alone."""
-    return closed_hours(now) if table.metadata().partition_columns == _BY_HOUR else [[]]
+    return closed_hours(now) if _is_by_hour(table) else [[]]
 
 
 def _look(name: str, table: DeltaTable, days: int, now: datetime) -> Maintained:

@@ -63,7 +63,7 @@ def compare_objects(
 def _to_read(pairs: list[ObjectPair], settings: Settings) -> Iterator[StoredObject]:
     """Yields the objects that will surely be read, in their order; of two that may be identical, the first."""
     for pair in pairs:
-        sides = (pair.source,) if _planned_proof(pair, settings) == IDENTICAL else (pair.source, pair.backup)
+        sides = (pair.source,) if planned_proof(pair, settings) == IDENTICAL else (pair.source, pair.backup)
         yield from (item for item in sides if item is not None)
 
 
@@ -88,7 +88,7 @@ class _Comparing:
         self.counts = PairCounts()
         self._pair = pair
         self._settings = settings
-        self._proof = _planned_proof(pair, settings)
+        self._proof = planned_proof(pair, settings)
         self._error: str | None = None
         self._left = {"residue": 0, "contents": 0, "digests": 0}
         self._told = {"source_told": False, "backup_told": False}
@@ -182,7 +182,8 @@ class _Comparing:
         }
 
 
-def _planned_proof(pair: ObjectPair, settings: Settings) -> str:
+def planned_proof(pair: ObjectPair, settings: Settings) -> str:
+    """Returns the cheapest proof that may hold, by the listing alone."""
     if settings.full:
         return FULL
     if pair.source is None or pair.backup is None:

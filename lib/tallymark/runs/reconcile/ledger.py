@@ -51,6 +51,17 @@ class Ledger:
 
         Returns the rows of `files` and the fingerprint, or None where something is to be done.
         """
+        found = self.repeated(pairs)
+        if found is None:
+            return None
+        earlier, rows = found
+        now = {"run_id": self.run.run_id, "run_time": self.run.run_time_text, "proof": REMEMBERED}
+        sorted_rows = sorted((row | now for row in rows), key=lambda row: str(row["file_path"]))
+        self._repeat_mismatches(spark, earlier["run_id"])
+        return pa.Table.from_pylist(sorted_rows, arrow_schema(FILES)), self._fingerprint(pairs)
+
+    def repeated(self, pairs: list[ObjectPair]) -> tuple[Row, list[Row]] | None:
+        """Returns the earlier run since which nothing has changed, and its rows of `files`."""
         if not self._is_kept or not pairs:
             return None
         fingerprint = self._fingerprint(pairs)
@@ -66,10 +77,7 @@ class Ledger:
         ]
         if len(rows) != len(pairs) or not self._has_its_mismatches(earlier):  # somebody has tidied up
             return None
-        now = {"run_id": self.run.run_id, "run_time": self.run.run_time_text, "proof": REMEMBERED}
-        sorted_rows = sorted((row | now for row in rows), key=lambda row: str(row["file_path"]))
-        self._repeat_mismatches(spark, earlier["run_id"])
-        return pa.Table.from_pylist(sorted_rows, arrow_schema(FILES)), fingerprint
+        return earlier, rows
 
     def _has_its_mismatches(self, earlier: Row) -> bool:
         found = delta.sum_run(self.store, self.run.table("mismatches"), earlier["run_id"], "count", by="bucket_type")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +20,26 @@ from tallymark.config.reconcile import ReconcileConfig
 from tallymark.io import delta
 from tallymark.io.objects import ObjectStore, join, normalise_uri
 from tallymark.reconcile.canonical import VERSION
+from tallymark.reconcile.evidence import Example
+from tallymark.reconcile.history import RunPoint, points
 from tallymark.reconcile.result import RunSummary, Verdict
+from tallymark.reconcile.scope import Scope
 from tallymark.reconcile.stages import arrow_schema
 from tallymark.reconcile.tables import FILES, MISMATCHES, RUNS
 from tallymark.report.csv_report import append_csv
 from tallymark.report.excel_report import write_excel
+from tallymark.report.html_report import EXAMPLES, write_html
 from tallymark.report.json_report import write_json
-from tallymark.report.repair import write_repair
+from tallymark.report.next_steps import TO_COPY_AGAIN
+from tallymark.report.repair import COPY_AGAIN, write_repair
 from tallymark.runs.reconcile.begun import Run
 from tallymark.runs.reconcile.summary import Rows, summarise
 
 _COMPLETE = "COMPLETE"
 _INCOMPLETE = "INCOMPLETE"
 _REFUSED = "REFUSED"
+TREND = 12
+"""Runs that a report shows."""
 
 
 def mark_begun(store: ObjectStore, run: Run) -> None:
@@ -50,11 +58,14 @@ def publish(
     run: Run,
     config: ReconcileConfig,
     files: pa.Table,
+    scope: Scope,
     warnings: list[str],
     fingerprint: str | None,
     seconds: float,
-) -> tuple[RunSummary, dict[str, str]]:
-    """Asserts the equations, writes all reports, then finishes the run; returns the summary and the reports' places.
+) -> tuple[RunSummary, dict[str, str], list[Example]]:
+    """Asserts the equations, writes all reports, then finishes the run.
+
+    Returns the summary, the reports' places and some records that differ.
 
     Args:
         files: the rows of the table `files` of this run; ``fingerprint``: what was compared, see `tables.RUNS`.
@@ -73,17 +84,29 @@ def publish(
         def file_rows() -> Iterator[pa.RecordBatch]:
             return iter(files.to_batches())
 
-        summary = summarise(run, file_rows, mismatches, config, warnings, seconds)
+        summary, evidence = summarise(run, file_rows, mismatches, config, scope, warnings, seconds)
         row = _run_row(run, _INCOMPLETE if summary.verdict is Verdict.INCOMPLETE else _COMPLETE, summary, fingerprint)
-        reports = _write_reports(store, config, summary, file_rows, mismatches, row, folder)
+        # The rate of a part would be a dip or a peak that means nothing.
+        whole = [point for point in earlier_runs(store, run) if not point.is_recheck]
+        summary = replace(summary, trend=[*whole[1 - TREND :], *points(row.to_pylist())])
+        examples = evidence.examples(EXAMPLES)
+        reports = _write_reports(store, config, summary, examples, file_rows, mismatches, row, folder)
     delta.replace_run(store, run.table("runs"), run.run_id, row)
-    return summary, reports
+    return summary, reports, examples
+
+
+def earlier_runs(store: ObjectStore, run: Run) -> list[RunPoint]:
+    """Returns the other runs of the same two places, oldest first."""
+    same = delta.read_rows(store, run.table("runs"), {"source": run.source, "backup": run.backup})
+    rows = chain.from_iterable(batch.to_pylist() for batch in same)
+    return [point for point in points(rows) if point.run_id != run.run_id]
 
 
 def _write_reports(
     store: ObjectStore,
     config: ReconcileConfig,
     summary: RunSummary,
+    examples: list[Example],
     files: Rows,
     mismatches: Rows,
     run_row: pa.Table,
@@ -114,8 +137,13 @@ def _write_reports(
         store.put_file(path, join(own, f"repair/{path.name}"))
     for path, uri in made.values():
         store.put_file(path, uri)
-    places = {name: uri for name, (_, uri) in made.items()}
-    return places | {"repair lists": join(own, "repair"), "to copy again": join(own, "repair/copy_again.txt")}
+    page = join(own, "report.html")
+    places = {"report (HTML)": page} | {name: uri for name, (_, uri) in made.items()}
+    places |= {"repair lists": join(own, "repair"), TO_COPY_AGAIN: join(own, f"repair/{COPY_AGAIN}")}
+    write_html(summary, examples, places, folder / "report.html")
+    for uri in (page, join(summary.out, "report.html")):  # the second is always that of the last run
+        store.put_file(folder / "report.html", uri)
+    return places
 
 
 def _run_row(run: Run, status: str, summary: RunSummary | None = None, fingerprint: str | None = None) -> pa.Table:
@@ -137,5 +165,6 @@ def _run_row(run: Run, status: str, summary: RunSummary | None = None, fingerpri
             "warnings": summary.warnings,
             "duration_seconds": summary.duration_seconds,
             "fingerprint": fingerprint,
+            "files_left_out": summary.scope.left_out,
         }
     return pa.Table.from_pylist([known], arrow_schema(RUNS))

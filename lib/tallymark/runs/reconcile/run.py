@@ -5,14 +5,12 @@ Called by `jobs/reconcile.py` and, as ``tallymark.reconcile(spark, ...)``, from 
 
 from __future__ import annotations
 
-import json
 import os
 import time
-import uuid
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from operator import attrgetter
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,37 +18,31 @@ from pyspark.sql import DataFrame, SparkSession
 
 from tallymark.config.loading import load
 from tallymark.config.reconcile import ReconcileConfig
-from tallymark.errors import ConfigError, RefusedError
+from tallymark.errors import RefusedError
 from tallymark.io import delta
 from tallymark.io.cluster import require_s3a, require_shared
 from tallymark.io.lock import hold_lock
-from tallymark.io.objects import ObjectStore, is_within, normalise_uri
+from tallymark.io.objects import ObjectStore
 from tallymark.io.stored import shown
-from tallymark.reconcile.canonical import CanonicalForm
 from tallymark.reconcile.counts import Counts
-from tallymark.reconcile.file_rows import file_row, mismatch_rows
-from tallymark.reconcile.json_path import parse_path
-from tallymark.reconcile.plan import pair_objects
+from tallymark.reconcile.evidence import Example
+from tallymark.reconcile.file_rows import file_row, left_alone_row, mismatch_rows
 from tallymark.reconcile.result import RunSummary, Totals, Verdict
 from tallymark.reconcile.stages import arrow_schema
 from tallymark.reconcile.tables import FILES, MISMATCHES, ddl
-from tallymark.records.json_tree import step_text
 from tallymark.runs.packing import pack
 from tallymark.runs.quality.gate import Gate, Written, open_gate
 from tallymark.runs.reconcile import publish
-from tallymark.runs.reconcile.begun import Run
+from tallymark.runs.reconcile.announcing import tell_failure, tell_result
+from tallymark.runs.reconcile.begun import Run, begin, settings_of
 from tallymark.runs.reconcile.distributed import Poll, ShowProgress, Stages, partitions
 from tallymark.runs.reconcile.ledger import Ledger, counts_of
-from tallymark.runs.reconcile.shipping import ObjectPair, Settings, ship
+from tallymark.runs.reconcile.listing import list_objects
+from tallymark.runs.reconcile.shipping import ObjectPair, ship
 from tallymark.runs.reconcile.summary import assert_equations
-from tallymark.runs.run_id import new_run_id
 
 _JUDGED = {"reconcile_files": "files", "reconcile_mismatches": "mismatches"}
 """The tables that rules can be about -> their names in the output."""
-_LONELY_BYTES = 16 << 20
-"""Lonely objects of more bytes than this meet as digests first: below, one pass less is faster."""
-_BYTES_A_PART = 16 << 20
-"""Compressed bytes of records whose digests make one part of about 250,000."""
 
 
 @dataclass(frozen=True)
@@ -98,31 +90,44 @@ def reconcile(
         IncompleteError: a prefix could not be listed or a result could not be written.
     """
     config = config if config is not None else load(ReconcileConfig, None, options)
-    clock = time.monotonic()
-    run = _begin(config)
+    run = begin(config)
     require_shared(spark, run.out)
     require_s3a(spark, run.out)
     store = ObjectStore.from_environment(os.environ)
     gate = open_gate(config.quality, config.rules, store, run.out, _JUDGED)
     gate.require_fit(spark, {"reconcile_files": ddl(FILES), "reconcile_mismatches": ddl(MISMATCHES)})
-    pairs, warnings = _list_pairs(store, config, run)
+    try:
+        result, examples = _run(spark, config, gate, run, show_progress)
+    except Exception as error:
+        tell_failure(config, store, run, error)
+        raise
+    tell_result(config, result.summary, examples, result.reports)
+    return result
+
+
+def _run(
+    spark: SparkSession, config: ReconcileConfig, gate: Gate, run: Run, show_progress: ShowProgress
+) -> tuple[ReconcileResult, list[Example]]:
+    clock, store = time.monotonic(), gate.store
+    listing = list_objects(store, config, run)
     with hold_lock(store, run.out, run.run_id) as lock:
         publish.mark_begun(store, run)
         if run.is_named:
             delta.clear_run(store, run.table("mismatches"), run.run_id)
 
-        ledger = Ledger(store, run, _settings(config, store, pairs), config.ledger)
+        pairs = listing.pairs
+        ledger = Ledger(store, run, settings_of(config, store, pairs), config.ledger)
         files, fingerprint = ledger.repeat(spark, pairs) or _compare(spark, ledger, pairs, show_progress)
+        files = pa.concat_tables([files, _left_alone(listing.young, run)])
         lock.check()
         delta.replace_run(store, run.table("files"), run.run_id, files)
         _pass_gate(spark, gate, run, files)
-        summary, reports = publish.publish(store, run, config, files, warnings, fingerprint, time.monotonic() - clock)
-    return ReconcileResult(
-        summary,
-        delta.read_run(spark, run.table("files"), run.run_id),
-        delta.read_run(spark, run.table("mismatches"), run.run_id),
-        reports,
-    )
+        seconds = time.monotonic() - clock
+        summary, reports, examples = publish.publish(
+            store, run, config, files, listing.scope, listing.warnings, fingerprint, seconds
+        )
+    written, found = (delta.read_run(spark, run.table(name), run.run_id) for name in ("files", "mismatches"))
+    return ReconcileResult(summary, written, found, reports), examples
 
 
 def _pass_gate(spark: SparkSession, gate: Gate, run: Run, files: pa.Table) -> None:
@@ -135,59 +140,6 @@ def _pass_gate(spark: SparkSession, gate: Gate, run: Run, files: pa.Table) -> No
     except RefusedError as refused:
         publish.mark_refused(gate.store, run, str(refused))
         raise
-
-
-def _begin(config: ReconcileConfig) -> Run:
-    source, backup, out = map(normalise_uri, (config.source, config.backup, config.out))
-    if is_within(source, backup) or is_within(backup, source):
-        raise ConfigError(f"source {source} and backup {backup} overlap: name two places that do not hold each other")
-    for name, place in (("source", source), ("backup", backup)):
-        if is_within(out, place):
-            raise ConfigError(
-                f"out {out} lies inside the {name} {place}: its files would be compared; name another place"
-            )
-    now = datetime.now(timezone.utc)
-    run_id = config.run_id or new_run_id(now)
-    settings = json.loads(config.model_dump_json())
-    return Run(run_id, config.run_id is not None, now, source, backup, out, settings, uuid.uuid4().hex[:6])
-
-
-def _settings(config: ReconcileConfig, store: ObjectStore, pairs: list[ObjectPair]) -> Settings:
-    try:
-        ignore, unordered, masked = (
-            tuple(map(parse_path, paths)) for paths in (config.ignore, config.unordered, config.mask)
-        )
-        key = tuple(str(parse_path(name if name.startswith("$") else f"${step_text(name)}")) for name in config.key)
-    except ValueError as broken:
-        raise ConfigError(str(broken)) from None
-    form = CanonicalForm(ignore=ignore, unordered=unordered, unicode=config.unicode, numbers=config.numbers)
-    size = sum(pair.bytes for pair in pairs)
-    lonely = sum(pair.bytes for pair in pairs if pair.is_lonely)
-    return Settings(
-        store=store,
-        form=form,
-        format=config.format,
-        window=config.chunk_size,
-        full=config.proof == "full",
-        key=key,
-        mask=masked,
-        lonely_as_digests=lonely > _LONELY_BYTES,
-        digest_parts=1 + size // _BYTES_A_PART,
-    )
-
-
-def _list_pairs(store: ObjectStore, config: ReconcileConfig, run: Run) -> tuple[list[ObjectPair], list[str]]:
-    warnings = []
-    listings = []
-    for name, place in (("source", run.source), ("backup", run.backup)):
-        listed = list(store.list_objects(place))
-        compared = [item for item in listed if not config.excludes(item.path)]
-        if not compared:
-            warnings.append(f"EMPTY: no object under the {name} {place}; check the prefix")
-        if len(compared) < len(listed):
-            warnings.append(f"{len(listed) - len(compared)} objects under the {name} are left out by --exclude")
-        listings.append(compared)
-    return pair_objects(*listings), warnings
 
 
 def _compare(
@@ -224,19 +176,25 @@ def _write_mismatches(store: ObjectStore, run: Run, explained: DataFrame | None,
 
 
 def _file_rows(pairs: list[ObjectPair], counts: dict[int, Counts], run: Run) -> pa.Table:
-    rows = []
-    for pair in pairs:
-        source, backup = pair.source, pair.backup
-        place = {
-            "file_path": shown(pair.file_path),
-            "source_path": shown(source.path) if source else None,
-            "backup_path": shown(backup.path) if backup else None,
-            "source_bytes": source.size if source else None,
-            "backup_bytes": backup.size if backup else None,
-            "run_id": run.run_id,
-            "run_time": run.run_time_text,
-        }
-        rows.append(file_row(counts[pair.number], place))
+    rows = [file_row(counts[pair.number], _place(pair, run)) for pair in pairs]
     files = pa.Table.from_pylist(rows, arrow_schema(FILES))
     assert_equations(files)
     return files
+
+
+def _left_alone(pairs: list[ObjectPair], run: Run) -> pa.Table:
+    return pa.Table.from_pylist([left_alone_row(_place(pair, run)) for pair in pairs], arrow_schema(FILES))
+
+
+def _place(pair: ObjectPair, run: Run) -> dict[str, Any]:
+    """Returns the columns of `files` that name a pair and the run."""
+    source, backup = pair.source, pair.backup
+    return {
+        "file_path": shown(pair.file_path),
+        "source_path": shown(source.path) if source else None,
+        "backup_path": shown(backup.path) if backup else None,
+        "source_bytes": source.size if source else None,
+        "backup_bytes": backup.size if backup else None,
+        "run_id": run.run_id,
+        "run_time": run.run_time_text,
+    }
