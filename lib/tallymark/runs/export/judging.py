@@ -34,7 +34,16 @@ def open_judge(options: ExportOptions, store: ObjectStore) -> Judge:
         raise ConfigError(f"--quality {options.quality} needs --out: the rows of the chunks and the report go there")
     out = normalise_uri(options.out)
     gate = apart(lambda: open_gate(options.quality, options.rules, store, out, (JUDGED,)))
-    return lambda made: _judge(gate, made) if _has_spark() else apart(lambda: _judge_and_stop(gate, made))
+
+    def judge(made: Mapping[str, Any]) -> None:
+        if _has_spark():
+            _judge(gate, made)
+        elif options.format == "delta":  # its threads forbid a fork
+            _judge_and_stop(gate, made)
+        else:
+            apart(lambda: _judge_and_stop(gate, made))
+
+    return judge
 
 
 def _has_spark() -> bool:
