@@ -71,9 +71,9 @@ def test_every_make_target_that_a_page_names_exists(page: str) -> None:
     assert named <= targets
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [page for page in PAGES if not page.startswith("docs/deploy")])
 def test_every_option_that_a_page_names_exists(page: str) -> None:
-    """An option that is renamed or taken away would otherwise stay here for ever."""
+    """An option that is renamed or taken away would otherwise stay here for ever. Guides: `tests/deploy`."""
     known = set[str]().union(*(map(options_of, JOBS.values())))
 
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", PAGES[page])) - BESIDE - FOREIGN <= known
