@@ -68,7 +68,7 @@ def test_every_file_for_deploying_is_named_in_a_guide_and_every_named_one_exists
     named = {name.rstrip(".") for name in re.findall(r"(?:conf|build)/deploy/([\w./-]+\w)", text)}
 
     assert sorted(name for name in named if not (ROOT / "conf/deploy" / name).exists()) == []
-    alike = {"ingest.policy.json", "bulkload.policy.json", "export.policy.json"}  # the guide says: likewise
+    alike = {f"{job}.policy.json" for job in JOBS}  # the guide says: likewise
     assert [
         path.name
         for path in FILES

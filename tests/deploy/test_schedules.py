@@ -93,7 +93,9 @@ def test_each_exit_code_leads_to_its_end(name: str, code: int) -> None:
 
 
 @pytest.mark.parametrize("name", MACHINES)
-@pytest.mark.parametrize("said", ["", "ExitCode: 137. Killed", "ExitCode: 12.", "Spark could not start"])
+@pytest.mark.parametrize(
+    "said", ["", "ExitCode: 137. Killed", "ExitCode: 12.", "ExitCode: 22.", "ExitCode: 45.", "Spark could not start"]
+)
 def test_a_code_that_is_none_of_ours_is_incomplete_and_never_an_answer(name: str, said: str) -> None:
     known = {"$.failure.Cause": said, "$.exit.code": said}
 

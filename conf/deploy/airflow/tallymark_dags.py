@@ -19,13 +19,22 @@ HOME = os.environ.get("TALLYMARK_HOME", "/opt/tallymark")
 CONF = os.environ.get("TALLYMARK_CONF", "s3://CONF_BUCKET/CONF_PREFIX")
 MASTER = os.environ.get("TALLYMARK_MASTER", "yarn")
 
-SCHEDULES = {"reconcile": "0 4 * * *", "ingest": "*/5 * * * *", "bulkload": "0 5 * * *", "export": "0 2 * * *"}
+SCHEDULES = {
+    "reconcile": "0 4 * * *",
+    "ingest": "*/5 * * * *",
+    "bulkload": "0 5 * * *",
+    "export": "0 2 * * *",
+    "quality": "30 5 * * *",
+    "maintain": "0 6 * * 0",
+}
 # Beside --conf. A run that is tried again has the name of the first try, and goes on with it or replaces it.
 OPTIONS = {
     "reconcile": ["--run-id", "{run}"],
     "ingest": [],
     "bulkload": ["--load", "--run-id", "{run}"],
     "export": ["--resume"],
+    "quality": ["--run-id", "{run}"],
+    "maintain": [],
 }
 ENDINGS = {
     0: None,
@@ -54,7 +63,10 @@ def run(job: str, name: str) -> None:
 
 
 def make_dag(job: str) -> DAG:
-    @dag(
+    def start(ts_nodash: str | None = None) -> None:
+        run(job, ts_nodash or job)
+
+    return dag(
         dag_id=f"tallymark_{job}",
         schedule=SCHEDULES[job],
         start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
@@ -62,15 +74,7 @@ def make_dag(job: str) -> DAG:
         max_active_runs=1,
         default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
         tags=["tallymark"],
-    )
-    def of_job() -> None:
-        @task(task_id=job)
-        def start(ts_nodash: str | None = None) -> None:
-            run(job, ts_nodash or job)
-
-        start()
-
-    return of_job()
+    )(task(task_id=job)(start))()
 
 
 for job in SCHEDULES:
