@@ -52,6 +52,7 @@ setup(
             "openpyxl>=3.1",
             "playwright>=1.45",
             "pytest>=8",
+            "pytest-xdist>=3.6",
         ],
         "dev": [
             "boto3-stubs[s3]",

@@ -24,14 +24,14 @@ lock() {
 
 find_python() {
   local name
-  for name in ${PYTHON:+"$PYTHON"} python3.11 python3.12 python3.10 python3 python; do
+  for name in ${PYTHON:+"$PYTHON"} python3.11 python3.12 python3 python; do
     # Run, not looked up: a version manager puts names on the path that answer "not installed".
-    if "$name" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1; then
+    if "$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1; then
       command -v "$name"
       return
     fi
   done
-  fail "needs Python 3.10, 3.11 or 3.12; found $(python3 -V 2>/dev/null || echo none). Install one, or name it: PYTHON=/path/to/python3.11"
+  fail "needs Python 3.11 or 3.12; found $(python3 -V 2>/dev/null || echo none). Install one, or name it: PYTHON=/path/to/python3.11"
 }
 
 make_venv() {
