@@ -188,7 +188,7 @@ def test_without_a_fitting_python_one_line_says_so(submit: Submit, tmp_path: Pat
 
     assert (done.code, done.out) == (2, "")
     assert done.err == (
-        "tallymark: needs Python 3.10, 3.11 or 3.12; found Python 3.9.2. "
+        "tallymark: needs Python 3.11 or 3.12; found Python 3.9.2. "
         "Install one, or name it: PYTHON=/path/to/python3.11\n"
     )
 
