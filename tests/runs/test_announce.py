@@ -15,6 +15,8 @@ import pytest
 from hook_server import HookServer
 from mail_server import MailServer, certificate
 from tallymark.config.notify import NotifyOptions
+from tallymark.errors import IncompleteError
+from tallymark.io.webhook import post_json
 from tallymark.report.notice import Notice
 from tallymark.retry import RetryPolicy
 from tallymark.runs.announce import announce
@@ -152,6 +154,18 @@ def test_a_webhook_that_is_not_there_is_one_warning_without_its_url(caplog: pyte
 
     assert len(caplog.messages) == 1
     assert "s3cret" not in caplog.text
+
+
+def test_a_webhook_on_another_machine_is_not_called_in_the_clear(caplog: pytest.LogCaptureFixture) -> None:
+    for url in (
+        "http://hooks.example/s3cret",
+        "HTTP://10.0.0.1/s3cret",
+        "http://127.0.0.1.example/s3cret",
+        "http://[s3cret",
+    ):
+        with pytest.raises(IncompleteError, match="would be sent in the clear: write https://") as refused:
+            post_json(url, {})
+        assert "s3cret" not in str(refused.value) + caplog.text
 
 
 def test_nobody_waits_longer_than_the_patience(

@@ -8,8 +8,10 @@ from typing import Any
 
 import requests
 from requests import exceptions as failures
+from urllib3.util import parse_url
 
 from tallymark.errors import IncompleteError
+from tallymark.io.loopback import is_loopback
 from tallymark.retry import RetryPolicy, call
 
 RETRY = RetryPolicy(attempts=4, base_seconds=1.0, cap_seconds=5.0)
@@ -33,12 +35,22 @@ def post_json(
         timeout: seconds to connect, and of silence.
 
     Raises:
-        IncompleteError: it was refused, or did not answer in any attempt.
+        IncompleteError: it was refused, or did not answer in any attempt, or is plain HTTP on another machine.
     """
+    if url.lower().startswith("http:") and not is_loopback(_host(url)):
+        raise IncompleteError("its URL, a secret, would be sent in the clear: write https://")
     try:
         call(lambda: _post(url, payload, timeout), retry, lambda error: isinstance(error, _PassingError), sleep)
     except _PassingError as failure:
         raise IncompleteError(f"{failure} in {retry.attempts} attempts") from None
+
+
+def _host(url: str) -> str:
+    """Returns the host as `requests` will see it; nothing where there is none."""
+    try:
+        return parse_url(url).host or ""
+    except ValueError:
+        return ""
 
 
 def _post(url: str, payload: dict[str, Any], timeout: tuple[float, float]) -> None:
