@@ -66,6 +66,14 @@ def test_a_run_of_reconcile_shows_its_verdict_its_equations_and_its_errors(outs:
     assert "Bytes in source: 27.8 MB" in said
 
 
+def test_a_run_that_its_rules_refused_is_called_so() -> None:
+    from tallymark.dashboard.reconcile import verdict
+
+    said = [verdict({"verdict": None, "status": status}) for status in ("REFUSED", "INCOMPLETE")]
+    assert said == ["REFUSED", "UNFINISHED"]
+    assert verdict({"verdict": "MATCH", "status": "COMPLETE"}) == "MATCH"
+
+
 def test_the_newest_run_is_shown_first_and_nothing_of_a_killed_run_counts(outs: dict[str, Path]) -> None:
     page = opened("reconcile", outs["reconcile"])
 

@@ -55,8 +55,8 @@ def runs_of(folder: Folder, limit: int = SHOWN_RUNS) -> list[Row]:
 
 
 def verdict(run: Row) -> str:
-    """Returns the verdict; a run without one was killed or still works."""
-    return run["verdict"] or "UNFINISHED"
+    """Returns the verdict; a run without one was refused by its rules, was killed or still works."""
+    return run["verdict"] or ("REFUSED" if run["status"] == "REFUSED" else "UNFINISHED")
 
 
 def show(folders: Sequence[Folder]) -> None:
@@ -75,7 +75,8 @@ def show(folders: Sequence[Folder]) -> None:
 def _show_run(folder: Folder, run: Row, runs: list[Row]) -> None:
     st.caption(plain(f"{run['source']} against {run['backup']}, {when(run['run_time'])} UTC"))
     if not run["verdict"]:
-        banner(verdict(run), "this run has not ended, or was stopped. None of its rows count until it has a verdict.")
+        why = "its rules refused it" if verdict(run) == "REFUSED" else "this run has not ended, or was stopped"
+        banner(verdict(run), f"{why}. None of its rows count until it has a verdict.")
         return
     failed = f"; {counted(run['files_error'], 'file')} could not be compared" if run["files_error"] else ""
     banner(verdict(run), f"{rate(run['match_rate'])} of the records match{failed}")
