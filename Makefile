@@ -42,8 +42,8 @@ demo-bulkload: venv jars ## make sample tenders, measure a small matrix and load
 	  *) echo "The load ended with exit code $$code; 1 was due." >&2; exit 1 ;; \
 	esac
 
-test: venv jars package ## run all tests but those of test-clusters
-	@$(PYTHON) -m pytest
+test: venv jars package ## run all tests but those of test-clusters, in two processes
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile
 
 check: venv ## lint, format, types, direction of imports, shell scripts
 	@.venv/bin/ruff check .
