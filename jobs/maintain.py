@@ -6,6 +6,9 @@ import os
 import sys
 from datetime import datetime, timezone
 
+import tallymark.starting  # noqa: F401 - first: says in one line what this Python lacks
+
+# isort: split
 from rich.console import Console
 
 from tallymark.command_line import parse

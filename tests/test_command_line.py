@@ -68,7 +68,7 @@ def test_options_win_over_the_file_also_to_switch_off(tmp_path: Path) -> None:
 def test_every_field_is_an_option_and_every_option_a_field(capsys: pytest.CaptureFixture[str]) -> None:
     """Seen from outside, in the help: the YAML keys and the options are one list."""
     offered = {word.strip(",") for word in help_text(capsys).split() if word.startswith("--")}
-    beside = {"--help", "--conf", "--interactive", "--no-fail-on-empty", "--no-ledger"}
+    beside = {"--help", "--conf", "--interactive", "--no-fail-on-empty", "--no-ledger", "--no-dry-run", "--no-history"}
 
     assert {"--" + name.replace("_", "-") for name in ReconcileConfig.model_fields} == offered - beside
     assert beside <= offered
@@ -87,7 +87,14 @@ def test_help_fits_80_columns_and_shows_defaults_choices_and_groups(
     assert "--source PLACE folder or prefix where the records come from (required)" in flat
     assert "count a source without any record as a difference (default: no)" in flat
     titles = [line for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert titles == ["options:", "places:", "what counts as the same record:", "proof and verdict:", "the run:"]
+    assert titles == [
+        "options:",
+        "places:",
+        "what counts as the same record:",
+        "proof and verdict:",
+        "a part, a plan, the past:",
+        "the run:",
+    ]
 
 
 def test_a_job_without_dialogue_does_not_offer_one(capsys: pytest.CaptureFixture[str]) -> None:

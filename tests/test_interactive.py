@@ -167,7 +167,7 @@ def test_the_settings_are_shown_as_a_table_before_the_start() -> None:
     assert ("chunk_size", "20000") in rows
     assert ("mask", "$.a") in rows
     assert ("run_id", "-") in rows
-    assert len(rows) == 25
+    assert len(rows) == 27
 
 
 def test_the_printed_command_gives_the_same_config_in_one_line_however_long() -> None:

@@ -57,5 +57,5 @@ def test_nothing_that_may_be_missing_is_imported_before(job: str) -> None:
 
     assert found
     assert {line.split()[1] for line in before.splitlines() if line.startswith(("import ", "from "))} <= {
-        "__future__", "logging", "os", "sys", "pathlib",
+        "__future__", "datetime", "logging", "os", "sys", "pathlib",
     }  # fmt: skip

@@ -11,8 +11,8 @@ from importlib.util import find_spec
 
 # What setup.py asks for, as it is imported.
 PACKAGES = (
-    "apscheduler", "boto3", "cryptography", "deltalake", "isal", "msgspec", "numpy", "orjson", "psycopg", "pyarrow",
-    "pydantic", "requests", "rich", "xlsxwriter", "yaml",
+    "apscheduler", "boto3", "cryptography", "deltalake", "isal", "jinja2", "msgspec", "numpy", "orjson", "psycopg",
+    "pyarrow", "pydantic", "requests", "rich", "xlsxwriter", "yaml",
 )  # fmt: skip
 _ADVICE = "run `make package` and submit again, or name a fitting Python by PYSPARK_PYTHON (docs/clusters.md)"
 _USAGE = 2

@@ -53,7 +53,9 @@ runpy.run_path({job!r}, run_name="__main__")
 
 
 def require_password(running: RunningPostgres, database: Server) -> None:
-    execute(database, "DROP ROLE IF EXISTS loader", f"CREATE ROLE loader LOGIN SUPERUSER PASSWORD {quoted(PASSWORD)}")
+    if query(database, "SELECT FROM pg_roles WHERE rolname = 'loader'"):
+        return
+    execute(database, f"CREATE ROLE loader LOGIN SUPERUSER PASSWORD {quoted(PASSWORD)}")
     rules = running.folder / "data/pg_hba.conf"
     rules.write_text("host all loader 127.0.0.1/32 scram-sha-256\n" + rules.read_text())
     query(database, "SELECT pg_reload_conf()")

@@ -129,12 +129,12 @@ def lenient(spark: SparkSession) -> Iterator[SparkSession]:
         "spark.sql.codegen.wholeStage": "false",
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     }
-    former = {name: spark.conf.get(name) for name in conf}
+    former = {name: spark.conf.get(name, None) for name in conf}
     for name, value in conf.items():
         spark.conf.set(name, value)
     yield spark
     for name, text in former.items():
-        spark.conf.set(name, str(text))
+        spark.conf.unset(name) if text is None else spark.conf.set(name, text)
 
 
 @settings(
