@@ -12,7 +12,7 @@ from rich.console import Console
 
 from tallymark.config.export_options import ExportOptions
 from tallymark.runs.apart import apart
-from tallymark.runs.job import exit_code_of, log_to_stderr, read_text
+from tallymark.runs.job import exit_code_of, log_to_stderr, read_text, result_console
 
 
 def main(argv: list[str]) -> int:
@@ -33,7 +33,7 @@ def _run(argv: list[str], console: Console) -> int:
     with awaited_context("tallymark export"):
         result = export(options, show_progress=lambda live: show(console, live))
         record(options, result.manifest)
-    print_manifest(result.manifest, Console(), result.place)
+    print_manifest(result.manifest, result_console(), result.place)
     return os.EX_OK
 
 

@@ -8,7 +8,6 @@ import sys
 import tallymark.starting  # noqa: F401 - first: says in one line what this Python lacks
 
 # isort: split
-from rich.console import Console
 from rich.table import Table
 
 from tallymark.command_line import parse
@@ -16,7 +15,7 @@ from tallymark.config.ingest import IngestConfig
 from tallymark.report.legible import one_line
 from tallymark.runs.ingest.begun import begin
 from tallymark.runs.ingest.sizes import report_sizes
-from tallymark.runs.job import exit_code_of, log_to_stderr, read_text
+from tallymark.runs.job import exit_code_of, log_to_stderr, read_text, result_console
 from tallymark.runs.schedule import repeat
 
 
@@ -54,7 +53,7 @@ def _print_sizes(config: IngestConfig) -> int:
     table = Table("form", "bytes", "saved %", title=f"{records:,} records")
     for size in sizes:
         table.add_row(size.form, f"{size.bytes:,}", f"{size.saved:.1f}")
-    Console().print(table)
+    result_console().print(table)
     return 0
 
 

@@ -9,11 +9,10 @@ from datetime import datetime, timezone
 import tallymark.starting  # noqa: F401 - first: says in one line what this Python lacks
 
 # isort: split
-from rich.console import Console
 
 from tallymark.command_line import parse
 from tallymark.config.maintain import MaintainConfig
-from tallymark.runs.job import exit_code_of, log_to_stderr, read_text
+from tallymark.runs.job import exit_code_of, log_to_stderr, read_text, result_console
 
 
 def main(argv: list[str]) -> int:
@@ -29,7 +28,7 @@ def _run(argv: list[str]) -> int:
     from tallymark.runs.maintain.run import maintain
 
     done = maintain(config, os.environ, datetime.now(timezone.utc))
-    print_maintained(done, Console(), dry_run=config.dry_run)
+    print_maintained(done, result_console(), dry_run=config.dry_run)
     return os.EX_OK
 
 

@@ -7,11 +7,10 @@ import sys
 import tallymark.starting  # noqa: F401 - first: says in one line what this Python lacks
 
 # isort: split
-from rich.console import Console
 
 from tallymark.command_line import parse
 from tallymark.config.quality import QualityConfig
-from tallymark.runs.job import exit_code_of, log_to_stderr, read_text
+from tallymark.runs.job import exit_code_of, log_to_stderr, read_text, result_console
 
 
 def main(argv: list[str]) -> int:
@@ -32,7 +31,7 @@ def _run(argv: list[str]) -> int:
         result = quality(spark, config)
     finally:
         spark.stop()
-    console = Console()
+    console = result_console()
     for line in (*result.verdict.lines(), f"see {result.index}"):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     return result.exit_code

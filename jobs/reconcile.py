@@ -15,7 +15,7 @@ from tallymark.config.reconcile import ReconcileConfig
 from tallymark.errors import EXIT_INTERRUPTED, EXIT_MATCH
 from tallymark.interactive import ask
 from tallymark.progress import Progress
-from tallymark.runs.job import exit_code_of, log_to_stderr, read_text
+from tallymark.runs.job import exit_code_of, log_to_stderr, read_text, result_console
 
 
 def main(argv: list[str]) -> int:
@@ -42,7 +42,7 @@ def _run(argv: list[str], console: Console) -> int:
         )
     finally:
         spark.stop()
-    print_summary(result.summary, Console(), result.reports)
+    print_summary(result.summary, result_console(), result.reports)
     return result.exit_code
 
 
@@ -53,9 +53,9 @@ def _tell(config: ReconcileConfig) -> int:
     from tallymark.runs.reconcile.history import history
 
     if config.history:
-        print_history(history(config), Console())
+        print_history(history(config), result_console())
     else:
-        print_forecast(plan(config), Console())
+        print_forecast(plan(config), result_console())
     return EXIT_MATCH
 
 
