@@ -44,7 +44,7 @@ PYTHON = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 BESIDE = {"--help", "--conf", "--interactive"}
 FOREIGN = {
     "--master", "--deploy-mode", "--packages", "--files-from-raw", "--name", "--schedule-expression", "--server",
-    "--cases", "--sizes", "--repetitions",
+    "--cases", "--sizes", "--repetitions", "--rows", "--without-peers",
     "--archives", "--application-id", "--cluster", "--execution-role-arn", "--files", "--job-driver", "--properties",
     "--py-files", "--region",
 }  # fmt: skip
