@@ -11,14 +11,13 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from tallymark.config.fields import (
-    QUALITY_HELP,
-    RULES_HELP,
     Count,
     Counts,
     LogLevel,
     Names,
     Percentage,
     Quality,
+    Rules,
     RunId,
     Structure,
     Text,
@@ -138,8 +137,8 @@ class BulkloadConfig(PostgresConfig):
         default=None, description="round_trip_ms and megabits of a slower network to emulate"
     )
     max_rejected: Percentage = Field(default=Decimal(0), description="highest share of rejected records that passes")
-    quality: Quality = Field(default="off", description=QUALITY_HELP)
-    rules: Text | None = Field(default=None, description=RULES_HELP)
+    quality: Quality = "off"
+    rules: Rules = None
     run_id: RunId | None = Field(default=None, description="name of the run; a load of the same name goes on")
     log_level: LogLevel = Field(default="INFO", description="how much is logged")
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from tallymark.config.export_options import ExportOptions
-from tallymark.config.fields import QUALITY_HELP, RULES_HELP, Count, LogLevel, Names, Quality, RunId, Text
+from tallymark.config.fields import Count, LogLevel, Names, Quality, Rules, RunId, Text
 from tallymark.config.postgres import PostgresConfig
 
 Seconds = Annotated[int, Field(ge=1, le=7 * 86_400)]
@@ -54,8 +54,8 @@ class ExportConfig(PostgresConfig):
     resume: bool = Field(default=False, description="go on with an unfinished export where there is one")
     overwrite: bool = Field(default=False, description="replace what an earlier export left there")
     verify: bool = Field(default=False, description="read each chunk again from the source and from the file")
-    quality: Quality = Field(default="off", description=QUALITY_HELP)
-    rules: Text | None = Field(default=None, description=RULES_HELP)
+    quality: Quality = "off"
+    rules: Rules = None
 
     max_retries: Annotated[int, Field(ge=0, le=100)] = Field(default=3, description="attempts after a failed one")
     refresh_every: Count = Field(default=50, description="chunks after which a connection is made anew")

@@ -111,8 +111,12 @@ ChunkSize = Annotated[int, BeforeValidator(_number), Field(ge=1, le=1_000_000)]
 RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$")]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], _upper]
 # What a job does about the rules of its tables before it publishes.
-Quality = Annotated[Literal["gate", "report", "off"], BeforeValidator(_off)]
-QUALITY_HELP = (
-    "before publishing, judge the rows that were written: gate withholds what fails its rules, report only tells"
-)
-RULES_HELP = "rule file, or folder of rule files, such as conf/rules"
+Quality = Annotated[
+    Literal["gate", "report", "off"],
+    BeforeValidator(_off),
+    Field(
+        description="before publishing, judge the rows that were written: gate withholds what fails its rules, report "
+        "only tells"
+    ),
+]
+Rules = Annotated[Text | None, Field(description="rule file, or folder of rule files, such as conf/rules")]

@@ -12,13 +12,12 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from tallymark.config.fields import (
-    QUALITY_HELP,
-    RULES_HELP,
     Count,
     LogLevel,
     Names,
     Percentage,
     Quality,
+    Rules,
     RunId,
     Structure,
     Text,
@@ -88,8 +87,8 @@ class IngestConfig(JobConfig):
         default=Decimal(5), description="percent of records that may be bad; with more nothing is written"
     )
 
-    quality: Quality = Field(default="off", description=QUALITY_HELP)
-    rules: Text | None = Field(default=None, description=RULES_HELP)
+    quality: Quality = "off"
+    rules: Rules = None
     run_id: RunId | None = Field(default=None, description="name of the run, 1 to 64 of A-Z a-z 0-9 _ - . (not first)")
     every: Text | None = Field(default=None, description="run again and again: 30s, 5m, 1h, or five cron fields")
     lock_seconds: Annotated[int, Field(ge=5, le=86_400)] = Field(

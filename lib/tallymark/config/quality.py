@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from tallymark.config.fields import RULES_HELP, LogLevel, RunId, Text
+from tallymark.config.fields import LogLevel, RunId, Text
 from tallymark.config.loading import JobConfig
 
 
@@ -23,7 +23,7 @@ class QualityConfig(JobConfig):
     version: Annotated[int, BeforeValidator(_version), Field(ge=0)] | None = Field(
         default=None, description="version of it, else the newest"
     )
-    rules: Text = Field(description=RULES_HELP.partition(",")[0])
+    rules: Text = Field(description="rule file")
     out: Text = Field(description="folder for the tables good and quarantined, the pages and the verdict")
     run_id: RunId | None = Field(default=None, description="name of the run, 1 to 64 of A-Z a-z 0-9 _ - . (not first)")
     log_level: LogLevel = Field(default="INFO", description="how much is logged")

@@ -10,8 +10,6 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tallymark.config.fields import (
-    QUALITY_HELP,
-    RULES_HELP,
     Age,
     ChunkSize,
     JsonPaths,
@@ -19,6 +17,7 @@ from tallymark.config.fields import (
     Names,
     Percentage,
     Quality,
+    Rules,
     RunId,
     Structure,
     Text,
@@ -82,8 +81,8 @@ class ReconcileConfig(JobConfig):
     proof: Literal["fast", "full"] = Field(default="fast", description="cheapest sound proof, or read every record")
     ledger: bool = Field(default=True, description="do not read again what an earlier run compared, unchanged")
     fail_on_empty: bool = Field(default=False, description="count a source without any record as a difference")
-    quality: Quality = Field(default="off", description=QUALITY_HELP)
-    rules: Text | None = Field(default=None, description=RULES_HELP)
+    quality: Quality = "off"
+    rules: Rules = None
     only_failed_from: RunId | None = Field(default=None, description="compare only what did not match in that run")
     min_age: Age | None = Field(default=None, description="leave objects younger than this alone: 90s, 30m, 1h, 2d")
     dry_run: bool = Field(default=False, description="only print the plan: pairs by proof, bytes, estimated time")

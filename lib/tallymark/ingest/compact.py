@@ -29,7 +29,7 @@ from tallymark.ingest.tables import FIELDS
 _MARK = "="
 _HEX = re.compile(r"[0-9a-f]{64}")
 _SHORT_USER = re.compile(r"[A-Za-z0-9_-]{44}")
-_TIME = re.compile(r"20(\d\d)-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)\.(\d{6})", re.ASCII)
+TIME = re.compile(r"20(\d\d)-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)\.(\d{6})", re.ASCII)
 _SHORT_TIME = re.compile(r"\d{18}", re.ASCII)
 
 
@@ -142,7 +142,7 @@ def short_user(user: str) -> str:
 
 
 def _short_time(time: str) -> str:
-    found = _TIME.fullmatch(time)
+    found = TIME.fullmatch(time)
     return "".join(found.groups()) if found else _marked(time, _SHORT_TIME)
 
 

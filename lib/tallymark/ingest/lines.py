@@ -12,10 +12,10 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tallymark.ingest.compact import Dictionary, compact, plain, short_user
+from tallymark.ingest.compact import TIME, Dictionary, compact, plain, short_user
 
 _ESCAPED = r'["\\\x00-\x1f]'
-_TIME = r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}$"
+_TIME = f"^{TIME.pattern}$"
 _DIGITS = ((2, 4), (5, 7), (8, 10), (11, 13), (14, 16), (17, 19), (20, 26))
 
 

@@ -106,8 +106,7 @@ def _raw(token: str) -> bytes | None:
         raw = binascii.a2b_base64(token.encode("ascii").translate(_STANDARD_BASE64))
     except (UnicodeEncodeError, binascii.Error):
         return None
-    has_layout = len(raw) >= _SHORTEST and raw[0] == _VERSION and (len(raw) - _SHORTEST) % _BLOCK == 0
-    return raw if has_layout else None
+    return raw if _has_layout(raw) else None
 
 
 def read_keys(text: str) -> Keys:
@@ -138,7 +137,11 @@ def looks_like_token(text: str) -> bool:
         raw = base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)
     except (UnicodeEncodeError, binascii.Error, ValueError):
         return False
-    return len(raw) >= _SHORTEST and raw[0] == _VERSION and (len(raw) - _SHORTEST) % 16 == 0
+    return _has_layout(raw)
+
+
+def _has_layout(raw: bytes) -> bool:
+    return len(raw) >= _SHORTEST and raw[0] == _VERSION and (len(raw) - _SHORTEST) % _BLOCK == 0
 
 
 def digest(text: str | bytes) -> str:

@@ -17,6 +17,7 @@ from requests import exceptions as failures
 from urllib3.util import Url, parse_url
 
 from tallymark.errors import ConfigError, IncompleteError, TallymarkError
+from tallymark.io.http_status import may_pass
 from tallymark.io.log_page import Page, read_page
 from tallymark.retry import Attempts, RetryPolicy
 
@@ -24,7 +25,6 @@ LARGEST_BODY = 64 << 20  # bytes, unpacked
 LONGEST_WAIT = 120.0  # seconds: a longer Retry-After is cut
 
 _LOST = (failures.ConnectionError, failures.Timeout, failures.ChunkedEncodingError, failures.ContentDecodingError)
-_PASSING_STATUSES = {408, 429}  # and whatever is 500 or above
 _log = logging.getLogger(__name__)
 
 
@@ -103,7 +103,7 @@ class Asking:
         status = response.status_code
         if 200 <= status < 300:
             return
-        if status >= 500 or status in _PASSING_STATUSES:
+        if may_pass(status):
             raise _PassingError(f"status {status}", self._retry_after(response.headers.get("Retry-After", "")))
         raise self._refusal(url, status)
 

@@ -11,11 +11,11 @@ from requests import exceptions as failures
 from urllib3.util import parse_url
 
 from tallymark.errors import IncompleteError
+from tallymark.io.http_status import may_pass
 from tallymark.io.loopback import is_loopback
 from tallymark.retry import RetryPolicy, call
 
 RETRY = RetryPolicy(attempts=4, base_seconds=1.0, cap_seconds=5.0)
-_PASSING_STATUSES = {408, 429}  # and whatever is 500 or above
 
 
 class _PassingError(Exception):
@@ -62,7 +62,7 @@ def _post(url: str, payload: dict[str, Any], timeout: tuple[float, float]) -> No
         raise _PassingError(f"no connection ({type(error).__name__})") from None
     except requests.RequestException as error:
         raise IncompleteError(f"it cannot be asked ({type(error).__name__}): check the URL") from None
-    if status >= 500 or status in _PASSING_STATUSES:
+    if may_pass(status):
         raise _PassingError(f"status {status}")
     if not 200 <= status < 300:
         raise IncompleteError(f"it answered with status {status}: check the URL and the shape")
