@@ -88,11 +88,12 @@ make_venv() {
   log="$jars/venv.log"
   say "making .venv with $("$python" -V), once; this takes a minute or two"
   rm -rf "$venv"
-  # uv first: it installs the rest in a tenth of pip's time. Where it cannot (a mirror that only pip.conf names), pip does.
+  # uv first: it installs the rest in a fraction of pip's time. Where it cannot (a mirror that only pip.conf names), pip does.
   awk '/^[^ #]/ { wanted = /^uv==/ } wanted' "$root/requirements.lock" >"$jars/uv.lock"
   local pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --requirement)
   if ! { "$python" -m venv "$venv" && "${pip[@]}" "$jars/uv.lock" && {
-    "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --require-hashes --requirement "$root/requirements.lock" ||
+    "$venv/bin/uv" pip install --quiet --system-certs --python "$venv/bin/python" --require-hashes \
+      --requirement "$root/requirements.lock" ||
       "${pip[@]}" "$root/requirements.lock"
   }; } >"$log" 2>&1; then
     tail -n 5 "$log" >&2

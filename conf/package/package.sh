@@ -41,8 +41,8 @@ make_environment() {
   rm -rf "$work"
   "$python" -m venv --without-pip "$work"
   # Wheels only: what is compiled here may ask for a newer C library than the cluster has.
-  "$root/.venv/bin/uv" pip install --quiet --python "$work/bin/python" --link-mode copy --compile-bytecode --no-deps \
-    --require-hashes --only-binary :all: --requirement "$here/environment.lock"
+  "$python" -m pip --python "$work/bin/python" install --quiet --disable-pip-version-check --no-deps --require-hashes \
+    --only-binary :all: --requirement "$here/environment.lock"
   mkdir -p "$dist"
   "$work/bin/python" "$here/contents.py" "$dist/environment.cdx.json" "$dist/environment.licences.csv"
   # What no run imports, a tenth of it.
@@ -72,8 +72,8 @@ make_lock() {
   # The lock that is there is kept where it still fits; remove it to take the newest of everything.
   "$uv" pip compile "${options[@]}" requirements.txt --output-file requirements.lock
   # Spark is the cluster's.
-  "$uv" pip compile "${options[@]}" setup.py --extra spark --extra quality --extra gcs --constraint requirements.lock --no-annotate \
-    --no-emit-package pyspark --no-emit-package py4j --no-emit-package delta-spark \
+  "$uv" pip compile "${options[@]}" setup.py --extra spark --extra quality --extra gcs --constraint requirements.lock \
+    --no-annotate --no-emit-package pyspark --no-emit-package py4j --no-emit-package delta-spark \
     --output-file conf/package/environment.lock
 }
 
