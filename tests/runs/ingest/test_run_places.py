@@ -69,6 +69,19 @@ def test_windows_of_an_api_follow_each_other_and_miss_nothing(api: str, spark: S
     assert {(row["since"], row["until"]) for row in rows} >= {("2026-10-01T06:30:00Z", "2026-10-01T08:00:00Z")}
     assert list((tmp_path / "spool").iterdir()) == []
 
+    # As after a month of rest: somebody's commit, a checkpoint, and the commits with the accounts are cleaned away.
+    logs = DeltaTable(tmp_path / "delta/logs")
+    logs.alter.set_table_description("hours")
+    logs.create_checkpoint()
+    for commit in sorted((tmp_path / "delta/logs/_delta_log").glob("*.json"))[:-1]:
+        commit.unlink()
+    rested = run(until="2026-10-01T09:00:00Z")
+
+    rows = DeltaTable(tmp_path / "delta/runs").to_pyarrow_table().to_pylist()
+    assert [(row["since"], row["until"]) for row in rows if row["run_id"] == rested.run_id] == [
+        ("2026-10-01T07:30:00Z", "2026-10-01T09:00:00Z")
+    ]
+
 
 def test_pages_of_a_run_that_failed_are_taken_in_by_the_next(api: str, spark: SparkSession, tmp_path: Path) -> None:
     """The API need not give them twice."""

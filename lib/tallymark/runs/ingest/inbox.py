@@ -31,17 +31,7 @@ class Inbox:
         self._run = run
         self._watermark = watermark
         self._spooled: list[StoredObject] = []
-        self.until = _moment(config.until) if config.until else run.started.replace(microsecond=0)
-        if config.since:
-            self.since = _moment(config.since)
-        elif watermark:
-            self.since = _moment(watermark) - timedelta(minutes=config.overlap)
-        else:
-            self.since = self.until - _FIRST_WINDOW
-        if config.api and self.since >= self.until:
-            raise ConfigError(
-                f"the window is empty: --since {_text(self.since)} is not before --until {_text(self.until)}"
-            )
+        self.since, self.until = window_of(config, watermark, run.started)
 
     @property
     def window(self) -> tuple[str | None, str | None]:

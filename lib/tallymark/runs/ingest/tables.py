@@ -34,12 +34,14 @@ class Tables:
         self._logs = Table(run.store, run.table("logs"), LOGS, PARTITION, _JOB)
         self._quarantine = Table(run.store, run.table("quarantine"), QUARANTINE, (), _JOB)
         delta_rs.make_table(run.store, run.table("runs"), RUNS)
-        rows = delta.read_rows(run.store, run.table("runs"), {}, columns=["table_version"])
-        versions = [version for batch in rows for version in batch.column("table_version").to_pylist()]
-        published = max((version for version in versions if version is not None), default=-1)
+        batches = delta.read_rows(run.store, run.table("runs"), {}, columns=["table_version", "watermark"])
+        rows = [row for batch in batches for row in batch.to_pylist()]
+        published = max((row["table_version"] for row in rows if row["table_version"] is not None), default=-1)
         accounts = list(self._logs.accounts())
         self._unpublished = [entry for entry in reversed(accounts) if entry[0] > published]
-        self.watermark: str | None = accounts[0][1]["watermark"] if accounts else None
+        # It never goes back. The rows of `runs` stay when old commits, and the accounts in them, are cleaned away.
+        known = [row["watermark"] for row in (*rows, *(said for _, said in accounts)) if row["watermark"]]
+        self.watermark: str | None = max(known, default=None)
 
     def hours(self) -> dict[str, list[DataFile]]:
         """Return the files of each hour."""
