@@ -84,7 +84,9 @@ class Bucket:
 
 def s3_threads() -> list[str]:
     """Return the names of the threads in which the store under test still reads or lists."""
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("tallymark-s3")]
+    return [
+        thread.name for thread in threading.enumerate() if thread.name.startswith(("tallymark-s3", "tallymark-reading"))
+    ]
 
 
 @contextmanager

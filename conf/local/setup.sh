@@ -3,6 +3,7 @@
 #   venv     .venv  Python with the pins of requirements.txt
 #   jars     .jars  the jars of ivy.xml that Spark's own jars folder lacks
 #   fetch    jars of another Ivy file into another folder:  setup.sh fetch IVY.xml FOLDER
+#   gcs      .jars  the connector for places that begin with gs://, for those who use it
 #   classes  .jars  the archive of loaded classes that halves the start of the JVM (a run works without it)
 # Called by `make` and by the first ./spark-submit.sh. A killed run leaves nothing that looks finished.
 set -euo pipefail
@@ -176,6 +177,16 @@ make_classes() {
   fi
 }
 
+make_gcs() {
+  make_jars
+  cmp -s "$here/gcs.xml" "$jars/gcs/ivy.xml" && return
+  say "fetching the connector for Google Cloud Storage, once: 40 MB"
+  fetch_jars "$here/gcs.xml" "$jars/gcs"
+  # Recorded with another class path, the archive would not fit any more.
+  rm -f "$jars/spark/classes.jsa"
+  make_classes
+}
+
 case "${1:-}" in
   venv) make_venv ;;
   java) # of 17 or newer, or of the version given
@@ -184,6 +195,7 @@ case "${1:-}" in
     ;;
   jars) make_jars ;;
   fetch) fetch_jars "$2" "$3" ;;
+  gcs) make_gcs ;;
   classes) make_classes ;;
-  *) fail "usage: $0 venv|java|jars|fetch|classes" ;;
+  *) fail "usage: $0 venv|java|jars|fetch|gcs|classes" ;;
 esac
