@@ -181,9 +181,9 @@ make_gcs() {
   make_jars
   cmp -s "$here/gcs.xml" "$jars/gcs/ivy.xml" && return
   say "fetching the connector for Google Cloud Storage, once: 40 MB"
-  fetch_jars "$here/gcs.xml" "$jars/gcs"
-  # Recorded with another class path, the archive would not fit any more.
+  # Recorded with another class path, the archive would not fit any more; before, in case this is killed.
   rm -f "$jars/spark/classes.jsa"
+  fetch_jars "$here/gcs.xml" "$jars/gcs"
   make_classes
 }
 

@@ -43,4 +43,7 @@ def _new_client(settings: GcsSettings) -> Client:
     session.mount("https://", HTTPAdapter(pool_maxsize=_CONNECTIONS))
     session.mount("http://", HTTPAdapter(pool_maxsize=_CONNECTIONS))
     # A project is needed only by those who make buckets.
-    return Client(project="none", credentials=credentials, client_options=options, _http=session)
+    client = Client(project="none", credentials=credentials, client_options=options, _http=session)
+    # For traces that nobody collects, it would ask for each bucket in the background, and need a right of its own.
+    client._bucket_metadata_cache = None
+    return client
