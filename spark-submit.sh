@@ -165,7 +165,8 @@ if ! cmp -s "$root/conf/local/ivy.xml" "$ours/ivy.xml" || [ "$ours/ivy.xml" -ot 
 fi
 
 shipped="" in_place=""
-for jar in "$ours"/*.jar; do
+for jar in "$ours"/*.jar "$root"/.jars/gcs/*.jar; do
+  [ -e "$jar" ] || continue # those of `make gcs` may not be there
   shipped="${shipped:+$shipped,}$jar"
   in_place="${in_place:+$in_place:}$jar"
 done

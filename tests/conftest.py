@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
     from s3_server import S3Server
 
-pytest_plugins = ["cluster_fixtures", "postgres_fixtures", "s3_fixtures"]
+pytest_plugins = ["cluster_fixtures", "gcs_fixtures", "postgres_fixtures", "s3_fixtures"]
 
 ROOT = Path(__file__).parents[1]
 PYTHON = ROOT / ".venv/bin/python"
 JARS = ROOT / ".jars/spark"
+GCS_JARS = ROOT / ".jars/gcs"
 
 # What would lead a start under test to another Spark, another Python or another folder than the one meant.
 FOREIGN = (
@@ -42,7 +43,7 @@ def spark(s3_server: S3Server) -> Iterator[SparkSession]:
     """One small local session with Delta and the S3 server, started as ./spark-submit.sh starts it."""
     from tallymark.io.session import spark_session
 
-    class_path = ":".join(str(jar) for jar in sorted(JARS.glob("*.jar")))
+    class_path = ":".join(str(jar) for folder in (JARS, GCS_JARS) for jar in sorted(folder.glob("*.jar")))
     options = (
         f"-Dlog4j2.configurationFile=file:{ROOT}/conf/local/log4j2.properties -XX:TieredStopAtLevel=1 "
         f"-XX:SharedArchiveFile={JARS}/classes.jsa -Xshare:auto "

@@ -84,7 +84,9 @@ class Bucket:
 
 def s3_threads() -> list[str]:
     """Return the names of the threads in which the store under test still reads or lists."""
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("tallymark-s3")]
+    return [
+        thread.name for thread in threading.enumerate() if thread.name.startswith(("tallymark-s3", "tallymark-reading"))
+    ]
 
 
 @contextmanager
@@ -173,10 +175,10 @@ class FaultProxy:
 
 
 @contextmanager
-def start_fault_proxy(upstream: str) -> Iterator[FaultProxy]:
+def start_fault_proxy(upstream: str, kind: type[ProxyHandler] | None = None) -> Iterator[FaultProxy]:
     """Start a proxy on a free port; it forwards everything until it is given faults."""
     proxy = FaultProxy(upstream)
-    handler = type("Handler", (_ProxyHandler,), {"proxy": proxy})
+    handler = type("Handler", (kind or ProxyHandler,), {"proxy": proxy})
     with _ProxyServer(("127.0.0.1", 0), handler) as server:
         proxy.endpoint_url = f"http://127.0.0.1:{server.server_port}"
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -193,31 +195,48 @@ class _ProxyServer(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-class _ProxyHandler(BaseHTTPRequestHandler):
+Answer = tuple[int, dict[str, str], bytes]
+"""Status, headers and body of what the server said."""
+
+
+class ProxyHandler(BaseHTTPRequestHandler):
     proxy: ClassVar[FaultProxy]
     protocol_version = "HTTP/1.1"
 
     def _handle(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self._body()
         self.proxy.requests.append((self.command, self.path, dict(self.headers)))
         fault = self.proxy.take_fault(self.command, self.path, self.headers.get("Range", ""))
         if fault.status:
             text = f"<Error><Code>{fault.code}</Code><Message>said the proxy</Message></Error>".encode()
             self._answer(fault.status, {"Content-Type": "application/xml"}, text, fault)
             return
-        connection = HTTPConnection(urlsplit(self.proxy.upstream).netloc)
         headers = {name: value for name, value in self.headers.items() if name.lower() != fault.drop_header.lower()}
         with self.proxy.writing if self.command == "PUT" else nullcontext():
-            connection.request(self.command, self.path, body, headers)
-            answer = connection.getresponse()
-            content = answer.read()
+            status, told, content = self.forward(self.command, self.path, body, headers)
         if fault.lose_answer:
             self.close_connection = True
             return
-        self._answer(
-            answer.status, dict(answer.getheaders()), fault.change(content) if fault.change else content, fault
-        )
+        self._answer(status, told, fault.change(content) if fault.change else content, fault)
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def forward(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
+        """Hand a request on to the server."""
+        connection = HTTPConnection(urlsplit(self.proxy.upstream).netloc)
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        content = answer.read()
         connection.close()
+        return answer.status, dict(answer.getheaders()), content
 
     def _answer(self, status: int, headers: dict[str, str], body: bytes, fault: Fault) -> None:
         self.send_response_only(status)

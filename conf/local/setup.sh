@@ -3,6 +3,7 @@
 #   venv     .venv  Python with the pins of requirements.txt
 #   jars     .jars  the jars of ivy.xml that Spark's own jars folder lacks
 #   fetch    jars of another Ivy file into another folder:  setup.sh fetch IVY.xml FOLDER
+#   gcs      .jars  the connector for places that begin with gs://, for those who use it
 #   classes  .jars  the archive of loaded classes that halves the start of the JVM (a run works without it)
 # Called by `make` and by the first ./spark-submit.sh. A killed run leaves nothing that looks finished.
 set -euo pipefail
@@ -177,6 +178,16 @@ make_classes() {
   fi
 }
 
+make_gcs() {
+  make_jars
+  cmp -s "$here/gcs.xml" "$jars/gcs/ivy.xml" && return
+  say "fetching the connector for Google Cloud Storage, once: 40 MB"
+  # Recorded with another class path, the archive would not fit any more; before, in case this is killed.
+  rm -f "$jars/spark/classes.jsa"
+  fetch_jars "$here/gcs.xml" "$jars/gcs"
+  make_classes
+}
+
 case "${1:-}" in
   venv) make_venv ;;
   java) # of 17 or newer, or of the version given
@@ -185,6 +196,7 @@ case "${1:-}" in
     ;;
   jars) make_jars ;;
   fetch) fetch_jars "$2" "$3" ;;
+  gcs) make_gcs ;;
   classes) make_classes ;;
-  *) fail "usage: $0 venv|java|jars|fetch|classes" ;;
+  *) fail "usage: $0 venv|java|jars|fetch|gcs|classes" ;;
 esac

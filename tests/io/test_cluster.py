@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from conftest import ROOT
 from tallymark.errors import ConfigError
-from tallymark.io.cluster import require_s3a, require_shared
+from tallymark.io.cluster import require_filesystem, require_shared
 
 
 def spark_of(deploy_mode: str) -> Any:
@@ -36,12 +36,12 @@ def test_a_spark_without_the_jars_for_s3_is_refused_by_the_name_of_the_jar(spark
     known = hadoop.get("fs.s3.impl")
     hadoop.set("fs.s3.impl", "no.such.FileSystem")
     try:
-        require_s3a(spark, "/local/out")
+        require_filesystem(spark, "/local/out")
         with pytest.raises(ConfigError, match=r"has no S3: add `--packages org\.apache\.hadoop:hadoop-aws:3\.4\.2`"):
-            require_s3a(spark, "s3://bucket/out")
+            require_filesystem(spark, "s3://bucket/out")
     finally:
         hadoop.set("fs.s3.impl", known)
-    require_s3a(spark, "s3://bucket/out")
+    require_filesystem(spark, "s3://bucket/out")
 
 
 def test_work_without_spark_does_not_import_it_where_no_cluster_waits_for_a_context() -> None:

@@ -59,7 +59,9 @@ def test_relative_paths_and_the_home_folder_become_absolute(tmp_path: Path, monk
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("gs://b/x", r"cannot read 'gs://b/x': write s3://"),
+        ("az://b/x", r"cannot read 'az://b/x': write s3://BUCKET/FOLDER, gs://BUCKET/FOLDER, file://"),
+        ("gs:/b/x", "cannot read 'gs:/b/x'"),
+        ("gs://", "no bucket in 'gs://': write gs://BUCKET/FOLDER"),
         ("s3:/b/x", "cannot read 's3:/b/x'"),
         ("s3:b/x", "cannot read 's3:b/x'"),
         ("s3://", "no bucket in 's3://'"),

@@ -13,7 +13,8 @@ import pytest
 from s3_server import Bucket, Fault, FaultProxy, s3_threads
 from tallymark.errors import ObjectError
 from tallymark.io.objects import CHUNK_SIZE
-from tallymark.io.s3_read_ahead import WINDOW, ReadAhead, Window
+from tallymark.io.read_ahead import WINDOW, ReadAhead, Window
+from tallymark.io.s3 import S3
 from tallymark.io.stored import S3Settings, StoredObject
 from tallymark.retry import RetryPolicy
 
@@ -63,7 +64,7 @@ def test_stopping_early_does_not_wait_for_a_part_that_is_about_to_be_tried_again
     obj = bucket.stored("x", CONTENT)
     patient = S3Settings(proxy.endpoint_url, "us-east-1", RetryPolicy(attempts=9, base_seconds=600, cap_seconds=600))
     proxy.faults.append(Fault(range="bytes=1", cut_after=100_000))
-    with ReadAhead(patient, 100_000, window=SMALL) as ahead:
+    with ReadAhead(lambda _: S3(patient), 100_000, window=SMALL) as ahead:
         assert len(next(ahead.read_chunks(obj))) == 100_000
         wait_until(lambda: "bytes=1000000-1999999" in proxy.ranges)
         time.sleep(0.2)
@@ -74,7 +75,10 @@ def test_stopping_early_does_not_wait_for_a_part_that_is_about_to_be_tried_again
 
 def test_no_more_parts_are_held_than_the_window_allows(bucket: Bucket, proxy: FaultProxy) -> None:
     obj = bucket.stored("x", CONTENT)
-    with ReadAhead(proxy.store.s3, 100_000, window=SMALL) as ahead, closing(ahead.read_chunks(obj)) as chunks:
+    with (
+        ReadAhead(lambda _: S3(proxy.store.s3), 100_000, window=SMALL) as ahead,
+        closing(ahead.read_chunks(obj)) as chunks,
+    ):
         next(chunks)
         wait_until(lambda: len(proxy.requests) == 3)
         time.sleep(0.2)
@@ -103,7 +107,7 @@ def test_objects_to_come_are_asked_for_before_they_are_read_and_only_once(
 def test_two_objects_are_read_in_step_while_others_wait(bucket: Bucket, proxy: FaultProxy) -> None:
     contents = [CONTENT[number : number + 2 * PART] for number in range(6)]
     objects = [bucket.stored(str(number), content) for number, content in enumerate(contents)]
-    with ReadAhead(proxy.store.s3, 100_000, objects, SMALL) as ahead:
+    with ReadAhead(lambda _: S3(proxy.store.s3), 100_000, objects, SMALL) as ahead:
         for number in (0, 2, 4):
             streams = map(ahead.read_chunks, objects[number : number + 2])
             in_step = zip_longest(*streams, fillvalue=b"")
@@ -125,7 +129,7 @@ def test_no_more_objects_wait_than_the_window_allows(
     small_objects: list[StoredObject], proxy: FaultProxy, window: Window, waiting: list[str]
 ) -> None:
     """Each has nine bytes; only those of its first part count."""
-    with ReadAhead(proxy.store.s3, 100_000, small_objects, window):
+    with ReadAhead(lambda _: S3(proxy.store.s3), 100_000, small_objects, window):
         wait_until(lambda: len(proxy.requests) >= len(waiting))
         time.sleep(0.1)
     assert sorted(proxy.asked) == waiting

@@ -12,7 +12,8 @@ import pytest
 from s3_server import QUICK, Bucket, Fault, FaultProxy, s3_threads
 from tallymark.errors import ObjectError
 from tallymark.io.objects import ObjectStore
-from tallymark.io.s3_read_ahead import ReadAhead, Window
+from tallymark.io.read_ahead import ReadAhead, Window
+from tallymark.io.s3 import S3
 from tallymark.io.stored import StoredObject
 
 PART = 1_000_000
@@ -21,7 +22,7 @@ CONTENT = os.urandom(5 * PART + 1)
 
 
 def read(store: ObjectStore, obj: StoredObject, window: Window = SMALL) -> bytes:
-    with ReadAhead(store.s3, 100_000, window=window) as ahead:
+    with ReadAhead(lambda _: S3(store.s3), 100_000, window=window) as ahead:
         return b"".join(ahead.read_chunks(obj))
 
 
@@ -69,7 +70,7 @@ def test_a_part_that_breaks_without_progress_is_given_up(bucket: Bucket, proxy: 
 
 def test_an_object_replaced_between_two_parts_is_an_error(bucket: Bucket) -> None:
     obj = bucket.stored("x", CONTENT)
-    with ReadAhead(bucket.store.s3, 100_000, window=SMALL) as ahead:
+    with ReadAhead(lambda _: S3(bucket.store.s3), 100_000, window=SMALL) as ahead:
         chunks = ahead.read_chunks(obj)
         assert next(chunks) == CONTENT[:100_000]
         bucket.put("x", CONTENT[::-1])
@@ -124,11 +125,12 @@ def test_a_process_that_was_forked_reads_with_a_client_and_threads_of_its_own(bu
         "import os, sys\n"
         "from tallymark.io.objects import ObjectStore\n"
         "from tallymark.io.s3_client import client\n"
-        "from tallymark.io.s3_read_ahead import ReadAhead, Window\n"
+        "from tallymark.io.read_ahead import ReadAhead, Window\n"
+        "from tallymark.io.s3 import S3\n"
         "store = ObjectStore.from_environment(os.environ)\n"
         "(obj,) = store.list_objects(sys.argv[1])\n"
         "def read():\n"
-        "    with ReadAhead(store.s3, 100_000, [obj], Window(part_size=1_000_000)) as ahead:\n"
+        "    with ReadAhead(lambda _: S3(store.s3), 100_000, [obj], Window(part_size=1_000_000)) as ahead:\n"
         "        print(sum(map(len, ahead.read_chunks(obj))), flush=True)\n"
         "read()\n"
         "first = client(store.s3)\n"

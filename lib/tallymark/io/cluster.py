@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tallymark.errors import ConfigError
-from tallymark.io.objects import is_s3, is_within
+from tallymark.io.objects import is_remote, is_s3, is_within
 from tallymark.io.session import let_interrupts_pass, submitted_conf
 
 if TYPE_CHECKING:
@@ -26,30 +26,33 @@ def require_shared(spark: SparkSession, uri: str) -> None:
         ConfigError: it lies in the folder that the cluster made for the driver.
     """
     deploy_mode = spark.sparkContext.getConf().get("spark.submit.deployMode")
-    if deploy_mode == "cluster" and not is_s3(uri) and is_within(uri, os.getcwd()):
+    if deploy_mode == "cluster" and not is_remote(uri) and is_within(uri, os.getcwd()):
         raise ConfigError(
             f"{uri} is the driver's own folder on the cluster and ends with it: "
-            "name a place on S3, or a folder that all machines share"
+            "name a place on S3 or GCS, or a folder that all machines share"
         )
 
 
-def require_s3a(spark: SparkSession, uri: str) -> None:
-    """Do nothing where Spark's own readers and writers know the kind of ``uri``.
+def require_filesystem(spark: SparkSession, uri: str) -> None:
+    """Do nothing where Spark's own readers and writers know the kind of the normalised ``uri``.
 
     Raises:
-        ConfigError: the jars for S3 are not there.
+        ConfigError: the jars for S3 or GCS are not there.
     """
     from py4j.protocol import Py4JJavaError
 
-    if not is_s3(uri):
+    if not is_remote(uri):
         return
     context = spark.sparkContext
     hadoop = context._jvm.org.apache.hadoop  # type: ignore[union-attr]
     try:
-        hadoop.fs.FileSystem.getFileSystemClass("s3", context._jsc.hadoopConfiguration())
+        hadoop.fs.FileSystem.getFileSystemClass(uri.partition("://")[0], context._jsc.hadoopConfiguration())
     except Py4JJavaError as error:
-        package = f"org.apache.hadoop:hadoop-aws:{hadoop.util.VersionInfo.getVersion()}"
-        raise ConfigError(f"this Spark has no S3: add `--packages {package}` before the job's name") from error
+        if is_s3(uri):
+            package = f"org.apache.hadoop:hadoop-aws:{hadoop.util.VersionInfo.getVersion()}"
+            raise ConfigError(f"this Spark has no S3: add `--packages {package}` before the job's name") from error
+        advice = "run `make gcs` once; for a cluster other than Dataproc add its jar by `--jars` before the job's name"
+        raise ConfigError(f"this Spark has no connector for {uri}: {advice}") from error
 
 
 @contextmanager

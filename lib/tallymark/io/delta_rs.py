@@ -1,10 +1,11 @@
-"""How delta-rs reaches a table: by the settings that boto3 found, and with errors that say what to do.
+"""How delta-rs reaches a table: by the settings that the other clients use, and with errors that say what to do.
 
 Called by the other modules of Delta tables; it knows no table.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +15,8 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from tallymark.errors import IncompleteError
-from tallymark.io.objects import ObjectStore, is_s3
+from tallymark.io.objects import ObjectStore, is_remote, is_s3
+from tallymark.io.stored import S3Settings
 
 T = TypeVar("T")
 
@@ -37,25 +39,39 @@ def make_table(store: ObjectStore, folder: str, schema: pa.Schema, partition_by:
 
 def made(folder: str) -> str:
     """Returns the folder, which delta-rs does not make by itself."""
-    if not is_s3(folder):
+    if not is_remote(folder):
         Path(folder).mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def storage_options(store: ObjectStore, folder: str) -> dict[str, str] | None:
-    """Returns what delta-rs must know of S3: what boto3 found, so that all read and write as one. Never logged."""
-    if not is_s3(folder):
-        return None
+    """Returns what delta-rs must know of a bucket, so that all read and write as one. Never logged.
+
+    Of S3 that is what boto3 found; on GCS delta-rs finds the application default credentials by itself.
+    """
+    if is_s3(folder):
+        return _s3_options(store.s3)
+    return _emulator_options(store.gcs.endpoint_url) if is_remote(folder) and store.gcs.endpoint_url else None
+
+
+def _emulator_options(endpoint: str) -> dict[str, str]:
+    """Returns an account that signs nothing: only by one does delta-rs write to another endpoint without a token."""
+    account = {"gcs_base_url": endpoint, "disable_oauth": True}
+    nobody = {"client_email": "", "private_key": "", "private_key_id": ""}
+    return {"google_service_account_key": json.dumps(account | nobody)}
+
+
+def _s3_options(settings: S3Settings) -> dict[str, str]:
     import boto3
 
     credentials = boto3.Session().get_credentials()
     known = credentials.get_frozen_credentials() if credentials else None
-    endpoint = store.s3.endpoint_url
+    endpoint = settings.endpoint_url
     options = {
         "AWS_ACCESS_KEY_ID": known and known.access_key,
         "AWS_SECRET_ACCESS_KEY": known and known.secret_key,
         "AWS_SESSION_TOKEN": known and known.token,
-        "AWS_REGION": store.s3.region or "us-east-1",
+        "AWS_REGION": settings.region or "us-east-1",
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ALLOW_HTTP": "true" if endpoint and endpoint.startswith("http:") else None,
     }

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tallymark.errors import IncompleteError
-from tallymark.io.objects import ObjectStore, is_s3, join
+from tallymark.io.objects import ObjectStore, is_remote, join
 
 _TEMPORARY = ".tmp"
 _BLOCK = 1 << 17
@@ -41,7 +41,7 @@ class Folder:
             IncompleteError: it cannot be made.
         """
         try:
-            if is_s3(uri):
+            if is_remote(uri):
                 return cls(store, uri, Path(tempfile.mkdtemp(prefix="tallymark-")), check)
             Path(uri).mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -62,7 +62,7 @@ class Folder:
         """
         self.check()
         temporary = self.temporary(name)
-        if is_s3(self.uri):
+        if is_remote(self.uri):
             self.store.put_file(temporary, join(self.uri, name))
             temporary.unlink()
             return
@@ -78,14 +78,14 @@ class Folder:
         try:
             self.temporary(name).write_bytes(content)
             self.publish(name)
-            if not is_s3(self.uri):
+            if not is_remote(self.uri):
                 _sync(self.scratch)
         except OSError as error:
             raise _failed(f"{self.uri}/{name}", error) from error
 
     def copy(self, name: str, target: str) -> None:
         """Publishes a small file once more under another name; nothing happens where there is none."""
-        if is_s3(self.uri):
+        if is_remote(self.uri):
             content = self.read(name)
             if content is not None:
                 self.write(target, content)
@@ -118,7 +118,7 @@ class Folder:
         Raises:
             IncompleteError: it is not there, or it cannot be read.
         """
-        if not is_s3(self.uri):
+        if not is_remote(self.uri):
             if not Path(self.uri, name).exists():
                 raise _gone(join(self.uri, name))
             yield Path(self.uri, name)
@@ -152,13 +152,13 @@ class Folder:
 
     def close(self) -> None:
         """Removes the scratch folder where it is not the folder itself."""
-        if is_s3(self.uri):
+        if is_remote(self.uri):
             shutil.rmtree(self.scratch, ignore_errors=True)
 
 
 def remove_if_empty(uri: str) -> None:
     """Removes a local folder in which nothing is left; S3 has no empty folders."""
-    if not is_s3(uri):
+    if not is_remote(uri):
         with suppress(OSError):
             Path(uri).rmdir()
 

@@ -1,13 +1,14 @@
-"""Stored objects, on S3 or in local folders, behind one set of verbs: list, read, checksum, put, get.
+"""Stored objects, on S3, on GCS or in local folders, behind one set of verbs: list, read, checksum, put, get.
 
-One internal form of a place, made by ``normalise_uri``: ``s3://bucket/key`` with the true text of the
-key, or the absolute path of a local file or folder without a scheme. Nothing is ever URL-encoded or
+One internal form of a place, made by ``normalise_uri``: ``s3://bucket/key`` or ``gs://bucket/key`` with the true text
+of the key, or the absolute path of a local file or folder without a scheme. Nothing is ever URL-encoded or
 decoded: ``file:///a%20b`` is the folder that is really called ``a%20b``, as Hadoop reads it.
 
 ``ObjectStore`` is a picklable value: the driver makes it from its environment and sends it to the
-workers. It holds no credentials; each process finds its own through the default chain of boto3.
-The two backends, ``local`` and ``s3``, are imported when first needed: boto3 costs a Python worker
-0.2 s that a run over local files need not pay. Who may read what, and why, is not decided here.
+workers. It holds no credentials; each process finds its own through the default chain of boto3 or of Google.
+The backends, ``local``, ``s3`` and ``gcs``, are imported when first needed: boto3 costs a Python worker
+0.2 s that a run over local files need not pay, and the client of Google need not be installed.
+Who may read what, and why, is not decided here.
 """
 
 from __future__ import annotations
@@ -18,45 +19,70 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tallymark.errors import ConfigError
-from tallymark.io.stored import S3Settings, StoredObject, shown
+from tallymark.io.stored import GENERATION, GcsSettings, S3Settings, StoredObject, shown
 
 if TYPE_CHECKING:
-    from tallymark.io.s3_read_ahead import ReadAhead
+    from tallymark.io.read_ahead import ReadAhead, Reader
+
+    class Remote(Reader, Protocol):
+        """A store that is reached over the network: the verbs of ``ObjectStore``, on normalised uris."""
+
+        def list_objects(self, uri: str) -> Iterator[StoredObject]: ...
+        def checksum(self, obj: StoredObject) -> str | None: ...
+        def stat(self, uri: str) -> StoredObject | None: ...
+        def put_file(self, source: Path, uri: str) -> None: ...
+        def put_file_if(self, source: Path, uri: str, etag: str | None) -> str: ...
+        def delete_object(self, uri: str) -> None: ...
+
 
 CHUNK_SIZE = 1 << 20
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_FORMS = "s3://BUCKET/FOLDER, gs://BUCKET/FOLDER"
 _PLAIN_MD5 = re.compile(r"[0-9a-fA-F]{32}")
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectStore:
-    """The verbs on stored objects, for S3 and local files alike; every uri may be in any accepted form."""
+    """The verbs on stored objects, for S3, GCS and local files alike; every uri may be in any accepted form."""
 
     s3: S3Settings = field(default_factory=S3Settings)
+    gcs: GcsSettings = field(default_factory=GcsSettings)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> ObjectStore:
-        """Take the S3 settings of the driver along to the executors."""
-        return cls(s3=S3Settings.from_environment(environ))
+        """Take the settings of the driver along to the executors."""
+        return cls(S3Settings.from_environment(environ), GcsSettings.from_environment(environ))
+
+    def _remote(self, uri: str) -> Remote:
+        """Return the backend of a normalised uri that is not local."""
+        if is_s3(uri):
+            from tallymark.io.s3 import S3
+
+            return S3(self.s3)
+        try:
+            from tallymark.io.gcs import Gcs
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"{shown(uri)}: {error.name} is not installed; for places on gs:// run: pip install 'tallymark[gcs]'"
+            ) from error
+        return Gcs(self.gcs)
 
     def list_objects(self, prefix_uri: str) -> Iterator[StoredObject]:
         """Yield every object below a folder, or the one object that the uri names, ordered by ``path``.
 
-        Recursive; hidden and empty objects count, empty S3 folder markers do not. The order is that of
-        code points (an S3 Express bucket promises none). An S3 prefix without objects yields nothing.
+        Recursive; hidden and empty objects count, empty folder markers of a bucket do not. The order is that of
+        code points (an S3 Express bucket promises none). A prefix in a bucket without objects yields nothing.
 
         Raises:
             ConfigError: the place or the credentials do not exist.
             IncompleteError: something could not be listed, so the listing would not be whole.
         """
         uri = normalise_uri(prefix_uri)
-        if is_s3(uri):
-            from tallymark.io import s3
-
-            return s3.list_objects(self.s3, uri)
+        if is_remote(uri):
+            return self._remote(uri).list_objects(uri)
         from tallymark.io import local
 
         return local.list_files(uri)
@@ -65,48 +91,42 @@ class ObjectStore:
         """Stream the raw bytes of exactly the state that was listed, in bounded memory.
 
         Raises:
-            ObjectError: CHANGED_DURING_RUN, DELETED_DURING_RUN, ACCESS_DENIED, SHORT_READ, and for S3
+            ObjectError: CHANGED_DURING_RUN, DELETED_DURING_RUN, ACCESS_DENIED, SHORT_READ, and for S3 and GCS
                 UNAVAILABLE, ARCHIVED, NO_CREDENTIALS, CHECKSUM_MISMATCH, UNREADABLE.
         """
-        if is_s3(obj.uri):
-            from tallymark.io import s3
+        if is_remote(obj.uri):
+            from tallymark.io.read_ahead import read_chunks
 
-            return s3.read_chunks(self.s3, obj, chunk_size)
+            return read_chunks(self._remote(obj.uri), obj, chunk_size)
         from tallymark.io import local
 
         return local.read_chunks(obj, chunk_size)
 
     @contextmanager
     def read_ahead(self, coming: Iterable[StoredObject]) -> Iterator[ObjectStore]:
-        """Give a store that asks S3 for the objects to come while others are read; local ones cost nothing.
+        """Give a store that asks for the objects to come while others are read; local ones cost nothing.
 
         ``coming`` are the objects that will surely be read, in their order; it is only a hint. The store belongs to
         one thread, and what it reads to this context: at its end all requests and threads end.
         """
-        remote = [obj for obj in coming if is_s3(obj.uri)]
+        remote = [obj for obj in coming if is_remote(obj.uri)]
         if not remote:
             yield self
             return
-        from tallymark.io.s3_read_ahead import ReadAhead
+        from tallymark.io.read_ahead import ReadAhead
 
-        with ReadAhead(self.s3, CHUNK_SIZE, remote) as ahead:
-            yield _ReadingAhead(self.s3, ahead=ahead)
+        with ReadAhead(lambda obj: self._remote(obj.uri), CHUNK_SIZE, remote) as ahead:
+            yield _ReadingAhead(self.s3, self.gcs, ahead=ahead)
 
     def checksum(self, obj: StoredObject) -> str | None:
-        """Return ``SHA256:...`` or ``CRC64NVME:...`` if S3 stores one over the whole object, else None."""
-        if not is_s3(obj.uri):
-            return None
-        from tallymark.io import s3
-
-        return s3.checksum(self.s3, obj)
+        """Return ``SHA256:...``, ``CRC64NVME:...`` or ``MD5:...`` if the store keeps one over the whole object."""
+        return self._remote(obj.uri).checksum(obj) if is_remote(obj.uri) else None
 
     def stat(self, uri: str) -> StoredObject | None:
         """Return the one object at exactly this uri (a folder is none), or None."""
         uri = normalise_uri(uri)
-        if is_s3(uri):
-            from tallymark.io import s3
-
-            return s3.stat(self.s3, uri)
+        if is_remote(uri):
+            return self._remote(uri).stat(uri)
         from tallymark.io import local
 
         return local.stat(uri)
@@ -121,10 +141,8 @@ class ObjectStore:
         Missing folders are made; ``source`` stays where it is.
         """
         uri = normalise_uri(uri)
-        if is_s3(uri):
-            from tallymark.io import s3
-
-            return s3.put_file(self.s3, source, uri)
+        if is_remote(uri):
+            return self._remote(uri).put_file(source, uri)
         from tallymark.io import local
 
         return local.publish_file(source, uri)
@@ -141,10 +159,8 @@ class ObjectStore:
             LockedError: the object is another one by now, or gone, or there although it must not be.
         """
         uri = normalise_uri(uri)
-        if is_s3(uri):
-            from tallymark.io import s3
-
-            return s3.put_file_if(self.s3, source, uri, etag)
+        if is_remote(uri):
+            return self._remote(uri).put_file_if(source, uri, etag)
         from tallymark.io import local
 
         return local.publish_file_if(source, uri, etag)
@@ -152,10 +168,8 @@ class ObjectStore:
     def delete_object(self, uri: str) -> None:
         """Remove the object at a uri; one that is not there is no error."""
         uri = normalise_uri(uri)
-        if is_s3(uri):
-            from tallymark.io import s3
-
-            return s3.delete_object(self.s3, uri)
+        if is_remote(uri):
+            return self._remote(uri).delete_object(uri)
         from tallymark.io import local
 
         return local.delete_file(uri)
@@ -178,7 +192,7 @@ class _ReadingAhead(ObjectStore):
     ahead: ReadAhead = field(kw_only=True)
 
     def read_chunks(self, obj: StoredObject, chunk_size: int = CHUNK_SIZE) -> Iterator[bytes]:
-        if is_s3(obj.uri) and chunk_size == CHUNK_SIZE:
+        if is_remote(obj.uri) and chunk_size == CHUNK_SIZE:
             return self.ahead.read_chunks(obj)
         return ObjectStore.read_chunks(self, obj, chunk_size)
 
@@ -192,13 +206,13 @@ def normalise_uri(text: str) -> str:
     ('/data/x', '/data/x')
     """
     scheme, rest = _split_scheme(text)
-    if scheme == "s3":
+    if scheme in {"s3", "gs"}:
         bucket, slash, key = rest.partition("/")
         if not bucket:
-            raise ConfigError(f"no bucket in {shown(text)!r}: write s3://BUCKET/FOLDER")
-        return f"s3://{bucket}{slash}{key}".rstrip("/")
+            raise ConfigError(f"no bucket in {shown(text)!r}: write {scheme}://BUCKET/FOLDER")
+        return f"{scheme}://{bucket}{slash}{key}".rstrip("/")
     if not rest or "\0" in rest:
-        raise ConfigError(f"{shown(text)!r} names no place: write s3://BUCKET/FOLDER or a local folder")
+        raise ConfigError(f"{shown(text)!r} names no place: write {_FORMS} or a local folder")
     path = os.path.abspath(rest if scheme == "file" else os.path.expanduser(rest))
     return path[1:] if path.startswith("//") else path
 
@@ -206,22 +220,27 @@ def normalise_uri(text: str) -> str:
 def _split_scheme(text: str) -> tuple[str, str]:
     match = _SCHEME.fullmatch(text)
     scheme = match[1].lower() if match else ""
-    if match and scheme in ("s3", "s3a", "s3n"):
-        return "s3", match[2]
+    if match and scheme in ("s3", "s3a", "s3n", "gs"):
+        return "gs" if scheme == "gs" else "s3", match[2]
     if scheme == "file" or text.lower().startswith("file:"):
         rest = match[2] if match else text[len("file:") :]
         rest = rest.removeprefix("localhost") if match else rest
         if not rest.startswith("/"):
             raise ConfigError(f"{shown(text)!r} is not on this machine: write file:///FOLDER or a plain path")
         return "file", rest
-    if match or re.match(r"s3[an]?:", text, re.IGNORECASE):
-        raise ConfigError(f"cannot read {shown(text)!r}: write s3://BUCKET/FOLDER, file:///FOLDER or a local path")
+    if match or re.match(r"(s3[an]?|gs):", text, re.IGNORECASE):
+        raise ConfigError(f"cannot read {shown(text)!r}: write {_FORMS}, file:///FOLDER or a local path")
     return "", text
 
 
 def is_s3(uri: str) -> bool:
     """Tell whether a normalised uri is on S3."""
     return uri.startswith("s3://")
+
+
+def is_remote(uri: str) -> bool:
+    """Tell whether a normalised uri is in a bucket, so that every machine reaches it and none holds it as a file."""
+    return uri.startswith(("s3://", "gs://"))
 
 
 def spark_uri(uri: str) -> str:
@@ -231,7 +250,7 @@ def spark_uri(uri: str) -> str:
     'file:///data/a b'
     """
     uri = normalise_uri(uri)
-    return uri if is_s3(uri) else f"file://{uri}"
+    return uri if is_remote(uri) else f"file://{uri}"
 
 
 def join(prefix_uri: str, relative: str) -> str:
@@ -246,10 +265,17 @@ def is_within(uri: str, other: str) -> bool:
     >>> is_within("s3://b/x/y", "s3a://b/x/"), is_within("s3://b/xy", "s3://b/x")
     (True, False)
     """
-    inner, outer = (place if is_s3(place) else os.path.realpath(place) for place in map(normalise_uri, (uri, other)))
+    inner, outer = (
+        place if is_remote(place) else os.path.realpath(place) for place in map(normalise_uri, (uri, other))
+    )
     return inner == outer or inner.startswith(outer.rstrip("/") + "/")
 
 
 def single_part_md5(obj: StoredObject) -> str | None:
     """Return the ETag if it looks like the plain MD5 of one upload; the ETag of many parts (``...-3``) does not."""
     return obj.etag.lower() if obj.etag and _PLAIN_MD5.fullmatch(obj.etag) else None
+
+
+def is_told_by_generation(obj: StoredObject) -> bool:
+    """Tell whether the ETag names the generation, which no other content of the object ever has."""
+    return obj.etag is not None and obj.etag.startswith(GENERATION)

@@ -1,4 +1,4 @@
-"""One span of an object over one connection at a time. Called by ``s3`` and ``s3_read_ahead``.
+"""One span of an object over one connection at a time. Called by ``s3``.
 
 Reading is pinned to the listed ETag; a connection that breaks goes on at the byte where it broke, and every
 byte is accounted for. Knows nothing of what is read beside it.
@@ -14,7 +14,7 @@ from typing import Any
 from tallymark.errors import ObjectError
 from tallymark.io.s3_client import client
 from tallymark.io.s3_errors import BROKEN, FAILURES, changed, reading_error
-from tallymark.io.stored import S3Settings, StoredObject, split_s3
+from tallymark.io.stored import S3Settings, StoredObject, split_uri
 from tallymark.retry import Attempts
 
 
@@ -73,7 +73,7 @@ def _read_from(settings: S3Settings, obj: StoredObject, span: range, chunk_size:
 
 def pinned(obj: StoredObject, span: range | None = None) -> dict[str, Any]:
     """Return the arguments of a request for exactly the listed state; without a range if the span is all of it."""
-    bucket, key = split_s3(obj.uri)
+    bucket, key = split_uri(obj.uri)
     pins = {"IfMatch": obj.etag and f'"{obj.etag}"', "VersionId": obj.version}
     if span is not None and span != range(obj.size):
         pins["Range"] = f"bytes={span.start}-" + ("" if span.stop == obj.size else str(span.stop - 1))

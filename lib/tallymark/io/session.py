@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tallymark.errors import ConfigError
+from tallymark.io.stored import GcsSettings
 
 if TYPE_CHECKING:
     from pyspark import SparkConf
@@ -53,6 +54,10 @@ _S3A = {
     "fs.s3a.connection.establish.timeout": "15000",
     "fs.s3a.connection.timeout": "30000",
 }
+_GCS = {
+    "fs.gs.impl": "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFileSystem",
+    "fs.AbstractFileSystem.gs.impl": "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFS",
+}
 _HADOOP_KEYS = (
     "org.apache.hadoop.fs.s3a.TemporaryAWSCredentialsProvider,org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider"
 )
@@ -66,7 +71,7 @@ _NO_CONF: Mapping[str, str] = MappingProxyType({})
 
 
 def spark_session(app_name: str, conf: Mapping[str, str] = _NO_CONF) -> SparkSession:
-    """Return a session that reads and writes Delta tables, on S3 too.
+    """Return a session that reads and writes Delta tables, on S3 and GCS too.
 
     An active session (a notebook's) is adopted: the caller gets a session of its own on the same cluster, so no
     setting of the notebook changes. ``conf`` wins over everything; it may not name static settings then.
@@ -89,7 +94,13 @@ def spark_session(app_name: str, conf: Mapping[str, str] = _NO_CONF) -> SparkSes
     if "PYSPARK_GATEWAY_PORT" not in os.environ:  # else Java runs already
         _require_java(os.environ, 17 if _numbers(pyspark.__version__) >= (4,) else 8)
     submitted = submitted_conf()
-    defaults = {"spark.app.name": app_name, **_DELTA, **_SQL, **_s3(submitted, os.environ)}
+    defaults = {
+        "spark.app.name": app_name,
+        **_DELTA,
+        **_SQL,
+        **_s3(submitted, os.environ),
+        **_gcs(submitted, os.environ),
+    }
     if submitted.get("spark.master", "local").startswith("local"):
         defaults.update(_LOCAL)
     for key, value in defaults.items():
@@ -125,6 +136,18 @@ def s3_settings(environ: Mapping[str, str]) -> dict[str, str]:
     if region:
         settings["fs.s3a.endpoint.region"] = region
     return settings
+
+
+def gcs_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the Hadoop settings under which the connector finds what google-cloud-storage finds. Never a secret.
+
+    >>> gcs_settings({})["fs.gs.auth.type"]
+    'APPLICATION_DEFAULT'
+    """
+    emulator = GcsSettings.from_environment(environ).endpoint_url
+    if emulator is None:
+        return {**_GCS, "fs.gs.auth.type": "APPLICATION_DEFAULT"}
+    return {**_GCS, "fs.gs.auth.type": "UNAUTHENTICATED", "fs.gs.storage.root.url": emulator}
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -186,6 +209,14 @@ def _s3(submitted: SparkConf, environ: Mapping[str, str]) -> dict[str, str]:
     chain = _CHAIN_BEFORE_3_4 if hadoop.util.VersionInfo.getVersion() < "3.4" else _CHAIN
     settings = {**s3_settings(environ), "fs.s3a.aws.credentials.provider": f"{_HADOOP_KEYS},{chain}"}
     return {f"spark.hadoop.{key}": value for key, value in settings.items()}
+
+
+def _gcs(submitted: SparkConf, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings of the connector, or nothing where the cluster (Dataproc) has set it up."""
+    hadoop = _jvm().org.apache.hadoop
+    if hadoop.conf.Configuration().get("fs.gs.impl") or submitted.contains("spark.hadoop.fs.gs.impl"):
+        return {}
+    return {f"spark.hadoop.{key}": value for key, value in gcs_settings(environ).items()}
 
 
 def _require_delta() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tallymark.command_line import to_command_line
 from tallymark.config.loading import load
 from tallymark.config.reconcile import ReconcileConfig
-from tallymark.io.objects import is_s3
+from tallymark.io.objects import is_remote
 from tallymark.reconcile.hints import Hint
 from tallymark.reconcile.result import RunSummary, Totals, Verdict
 from tallymark.report.wording import counted
@@ -44,7 +44,7 @@ def next_steps(summary: RunSummary, reports: Mapping[str, str]) -> Iterator[Step
     elif totals.missing_in_backup or totals.mismatched_records:
         copy_again = next((place for place in reports.values() if place.endswith("copy_again.txt")), "copy_again.txt")
         # What rclone calls a bucket is in its own configuration.
-        is_local = not (is_s3(summary.source) or is_s3(summary.backup))
+        is_local = not (is_remote(summary.source) or is_remote(summary.backup))
         places = [summary.source, summary.backup] if is_local else ["SOURCE", "BACKUP"]
         command = shlex.join(["rclone", "copy", "--files-from-raw", copy_again, *places])
         yield Step("Copy the files again whose copies are not complete:", command)

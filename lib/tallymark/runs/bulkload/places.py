@@ -13,7 +13,7 @@ import psycopg
 from tallymark.config.bulkload import BulkloadConfig
 from tallymark.errors import ConfigError
 from tallymark.io.embedded_postgres import embedded_postgres
-from tallymark.io.objects import is_s3, normalise_uri
+from tallymark.io.objects import is_remote, normalise_uri
 from tallymark.io.postgres import Server, explained
 from tallymark.io.slow_link import slow_link
 
@@ -62,7 +62,7 @@ def open_place(config: BulkloadConfig, environ: Mapping[str, str], free_port: in
     server = _named_server(config, provider, environ)
     with ExitStack() as stack:
         if server is None:
-            if free_port is None or is_s3(normalise_uri(config.output_dir)):
+            if free_port is None or is_remote(normalise_uri(config.output_dir)):
                 raise ConfigError("no server is named, and one of its own is for one machine: give --host or PGHOST")
             folder = Path(config.output_dir).resolve() / "postgres"
             server = stack.enter_context(embedded_postgres(folder, free_port)).server

@@ -17,7 +17,7 @@ from tallymark.bulkload.result import BenchmarkResult, LoadResult
 from tallymark.config.bulkload import BulkloadConfig
 from tallymark.config.loading import load as load_config
 from tallymark.errors import ConfigError
-from tallymark.io.cluster import require_s3a, require_shared
+from tallymark.io.cluster import require_filesystem, require_shared
 from tallymark.io.lock import hold_lock
 from tallymark.io.objects import ObjectStore, normalise_uri
 from tallymark.runs.bulkload.begun import JUDGED, Run, free_port
@@ -62,7 +62,7 @@ def bulkload(
     run_id = config.run_id or new_run_id(now)
     store, out = ObjectStore.from_environment(os.environ), normalise_uri(config.output_dir)
     require_shared(spark, out)
-    require_s3a(spark, out)
+    require_filesystem(spark, out)
     is_local = str(spark.sparkContext.master).startswith("local")
     gate = open_gate(config.quality, config.rules, store, out, JUDGED)
     gate.require_fit(spark, {name: from_arrow_schema(schema) for name, schema in JUDGED.items()})

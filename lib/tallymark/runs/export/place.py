@@ -119,7 +119,7 @@ def parts_uri(options: ExportOptions) -> str:
     uri = normalise_uri(options.to)
     if not _is_one_thing(options):
         return uri
-    above, _, name = uri.removeprefix("s3://").rpartition("/")
+    above, _, name = uri.rpartition("://")[2].rpartition("/")
     if not above or not name:
         raise ConfigError(f"--to {options.to}: with --merge, or as a Delta table, it has a folder above it")
     return f"{uri}.parts"

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tallymark.errors import ObjectError
-from tallymark.io.objects import ObjectStore, is_s3, join
+from tallymark.io.objects import ObjectStore, is_remote, join
 
 _ROW_GROUP = 65_536
 
@@ -26,9 +26,9 @@ def local_copy(store: ObjectStore, uri: str) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory(prefix="tallymark-") as folder:
         copy = Path(folder) / "copy.parquet"
-        if not (store.get_file(uri, copy) if is_s3(uri) else Path(uri).is_file()):
+        if not (store.get_file(uri, copy) if is_remote(uri) else Path(uri).is_file()):
             raise ObjectError(uri, "MISSING", "the table names it and it is gone; restore it")
-        yield copy if is_s3(uri) else Path(uri)
+        yield copy if is_remote(uri) else Path(uri)
 
 
 class SortedRows:

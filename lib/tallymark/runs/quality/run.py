@@ -22,7 +22,7 @@ from tallymark.config.loading import load
 from tallymark.config.quality import QualityConfig
 from tallymark.errors import EXIT_DIFFERENT, EXIT_MATCH, AccountingError, ConfigError
 from tallymark.io import delta
-from tallymark.io.cluster import require_s3a, require_shared
+from tallymark.io.cluster import require_filesystem, require_shared
 from tallymark.io.delta_rs import attempt, open_table
 from tallymark.io.lock import hold_lock
 from tallymark.io.objects import ObjectStore, is_within, normalise_uri
@@ -75,7 +75,7 @@ def quality(spark: SparkSession, config: QualityConfig | None = None, **options:
     if is_within(out, source) or is_within(source, out):
         raise ConfigError(f"out {out} and table {source} overlap: name another place")
     require_shared(spark, out)
-    require_s3a(spark, out)
+    require_filesystem(spark, out)
     version = _version(store, source, config.version)
     place = Place(store, out, config.run_id or new_run_id(now), now)
     with hold_lock(store, out, place.run_id) as lock:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from tallymark.errors import ObjectError
 from tallymark.io.gzip_stream import decompress
-from tallymark.io.objects import ObjectStore, is_s3, single_part_md5
+from tallymark.io.objects import ObjectStore, is_remote, is_told_by_generation, single_part_md5
 from tallymark.io.stored import StoredObject, shown
 from tallymark.reconcile.compare import compare_pair, count_identical, digest_records, hash_records
 from tallymark.reconcile.counts import Counts
@@ -131,11 +131,15 @@ class _Comparing:
         return _records(self._telling(side, item), item, self._settings)
 
     def _telling(self, side: int, item: StoredObject) -> Iterator[bytes]:
-        """Yields the bytes of an object, and finds out whether its ETag tells them from others, as their MD5 does."""
+        """Yields the bytes of an object, and finds out whether its ETag tells them from others, as their MD5 does.
+
+        So does the generation of an object on GCS.
+        """
         chunks = self._settings.store.read_chunks(item)
         expected = single_part_md5(item)
         if expected is None:
             yield from chunks
+            self._told[_TOLD[side]] = is_told_by_generation(item)
             return
         md5 = hashlib.md5(usedforsecurity=False)
         for chunk in chunks:
@@ -150,7 +154,7 @@ class _Comparing:
             return False
         same_md5 = single_part_md5(source) is not None and single_part_md5(source) == single_part_md5(backup)
         store = self._settings.store
-        if not is_s3(source.uri) and not is_s3(backup.uri):
+        if not is_remote(source.uri) and not is_remote(backup.uri):
             chunks = _equal_chunks(store.read_chunks(source), store.read_chunks(backup))
         elif same_md5 or _equal_checksums(store, source, backup):
             chunks = self._telling(SOURCE, source)
@@ -166,7 +170,7 @@ class _Comparing:
         # An ETag that looks like an MD5 is not believed: that of an SSE-KMS object is none.
         if same_md5 and not self._told["source_told"]:
             return False
-        self._told["backup_told"] = same_md5
+        self._told["backup_told"] = same_md5 or is_told_by_generation(backup)
         self.counts = proven
         return True
 

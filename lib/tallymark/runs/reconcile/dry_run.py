@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from tallymark.config.reconcile import ReconcileConfig
-from tallymark.io.objects import ObjectStore, is_s3, single_part_md5
+from tallymark.io.objects import ObjectStore, is_remote, single_part_md5
 from tallymark.reconcile.forecast import Forecast, Work, estimate
 from tallymark.reconcile.ledger import REMEMBERED
 from tallymark.reconcile.plan import COMPARE, IDENTICAL
@@ -48,7 +48,7 @@ def _to_read(pair: ObjectPair, settings: Settings) -> tuple[str, int]:
     proof = planned_proof(pair, settings)
     if proof != IDENTICAL or pair.source is None or pair.backup is None:
         return proof, pair.bytes
-    if not (is_s3(pair.source.uri) or is_s3(pair.backup.uri)):
+    if not (is_remote(pair.source.uri) or is_remote(pair.backup.uri)):
         return proof, pair.bytes
     source, backup = single_part_md5(pair.source), single_part_md5(pair.backup)
     if source is not None and source == backup:

@@ -20,7 +20,7 @@ from tallymark.config.loading import load
 from tallymark.config.reconcile import ReconcileConfig
 from tallymark.errors import RefusedError
 from tallymark.io import delta
-from tallymark.io.cluster import require_s3a, require_shared
+from tallymark.io.cluster import require_filesystem, require_shared
 from tallymark.io.lock import hold_lock
 from tallymark.io.objects import ObjectStore
 from tallymark.io.stored import shown
@@ -92,7 +92,7 @@ def reconcile(
     config = config if config is not None else load(ReconcileConfig, None, options)
     run = begin(config)
     require_shared(spark, run.out)
-    require_s3a(spark, run.out)
+    require_filesystem(spark, run.out)
     store = ObjectStore.from_environment(os.environ)
     gate = open_gate(config.quality, config.rules, store, run.out, _JUDGED)
     gate.require_fit(spark, {"reconcile_files": ddl(FILES), "reconcile_mismatches": ddl(MISMATCHES)})

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from tallymark.config.reconcile import ReconcileConfig
 from tallymark.errors import AccountingError
-from tallymark.io.objects import is_s3
+from tallymark.io.objects import is_remote
 from tallymark.reconcile.canonical import VERSION
 from tallymark.reconcile.evidence import Evidence
 from tallymark.reconcile.file_rows import LEFT_ALONE
@@ -115,7 +115,7 @@ def _verdict(totals: Totals, config: ReconcileConfig, scope: Scope, is_beyond_li
 
 def _unread_side(run: Run) -> str | None:
     """Returns the column with the bytes that the proof `identical` spares: of two local files both are read."""
-    return "backup_bytes" if is_s3(run.source) or is_s3(run.backup) else None
+    return "backup_bytes" if is_remote(run.source) or is_remote(run.backup) else None
 
 
 class _FileRows:

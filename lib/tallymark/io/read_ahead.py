@@ -1,28 +1,39 @@
-"""Parts of objects on their way before they are asked for. Called by ``s3`` and ``objects``.
+"""Parts of objects on their way before they are asked for. Called by ``objects``, and by ``s3`` and ``gcs``.
 
-One connection to S3 gives less than a core inflates, and every request waits before its first byte. So some
+One connection to a store gives less than a core inflates, and every request waits before its first byte. So some
 parts of the objects that are being read, and the first parts of the objects to come, are requested at once
-and kept until the reader takes them, in order. How one part is read is in ``s3_reading``.
+and kept until they are taken, in order. How one part is read is a matter of the store (``s3_reading``, ``gcs``).
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tallymark.errors import ObjectError
-from tallymark.io.s3_reading import read_span
-from tallymark.io.stored import S3Settings, StoredObject
+from tallymark.io.stored import StoredObject
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 _Chunks = deque[bytes]
+Sleep = Callable[[float], None]
+
+
+class Reader(Protocol):
+    """What reads the objects of one store."""
+
+    def read_span(self, obj: StoredObject, span: range, chunk_size: int, sleep: Sleep) -> Generator[bytes, None, None]:
+        """Stream the bytes whose numbers are in ``span``; wait by ``sleep`` before another attempt."""
+
+    def verified(self, obj: StoredObject, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Pass on all bytes of an object, and raise at their end where they are not those that the store keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +54,37 @@ class Window:
 WINDOW = Window()
 
 
+def read_chunks(reader: Reader, obj: StoredObject, chunk_size: int) -> Iterator[bytes]:
+    """Stream an object: a large one in parts over some connections at once, any other in one request."""
+    if obj.size <= WINDOW.part_size:
+        yield from reader.verified(obj, reader.read_span(obj, range(obj.size), chunk_size, time.sleep))
+        return
+    with ReadAhead(lambda _: reader, chunk_size) as ahead:
+        yield from ahead.read_chunks(obj)
+
+
 class ReadAhead:
     """Reads objects for one thread, over threads of its own that end with the context.
 
-    ``coming`` are the objects to be read in their order. One that is passed over is dropped; any other object can
-    be read too, at any time. What went wrong with an object is raised when it is read.
+    ``readers`` gives the reader of an object. ``coming`` are the objects to be read in their order. One that is passed
+    over is dropped; any other object can be read too, at any time. What went wrong with an object is raised when it is
+    read.
     """
 
     def __init__(
-        self, settings: S3Settings, chunk_size: int, coming: Iterable[StoredObject] = (), window: Window = WINDOW
+        self,
+        readers: Callable[[StoredObject], Reader],
+        chunk_size: int,
+        coming: Iterable[StoredObject] = (),
+        window: Window = WINDOW,
     ) -> None:
-        self._settings = settings
+        self._readers = readers
         self._chunk_size = chunk_size
         self._window = window
         self._coming = iter(coming)
         self._waiting: deque[_Reading] = deque()
         self._taken: set[_Reading] = set()
-        self._pool = ThreadPoolExecutor(window.connections, thread_name_prefix="tallymark-s3")
+        self._pool = ThreadPoolExecutor(window.connections, thread_name_prefix="tallymark-reading")
 
     def __enter__(self) -> Self:
         self._ask_for_more()
@@ -76,7 +101,7 @@ class ReadAhead:
         self._taken.add(reading)
         self._ask_for_more()
         try:
-            yield from reading.chunks()
+            yield from self._readers(obj).verified(obj, reading.chunks())
         finally:
             reading.close()
             self._taken.discard(reading)
@@ -101,7 +126,7 @@ class ReadAhead:
 
     def _new(self, obj: StoredObject) -> _Reading:
         def fetch(span: range, stopped: Event) -> Future[_Chunks]:
-            return self._pool.submit(_fetch, self._settings, obj, span, self._chunk_size, stopped)
+            return self._pool.submit(_fetch, self._readers(obj), obj, span, self._chunk_size, stopped)
 
         return _Reading(obj, fetch, self._window)
 
@@ -142,13 +167,13 @@ class _Reading:
         self._asked.clear()
 
 
-def _fetch(settings: S3Settings, obj: StoredObject, span: range, chunk_size: int, stopped: Event) -> _Chunks:
+def _fetch(reader: Reader, obj: StoredObject, span: range, chunk_size: int, stopped: Event) -> _Chunks:
     def sleep(seconds: float) -> None:
         if stopped.wait(seconds):
             raise CancelledError
 
     chunks: _Chunks = deque()
-    with closing(read_span(settings, obj, span, chunk_size, sleep)) as stream:
+    with closing(reader.read_span(obj, span, chunk_size, sleep)) as stream:
         for chunk in stream:
             if stopped.is_set():
                 break
