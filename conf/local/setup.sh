@@ -189,7 +189,7 @@ make_spark35() {
   is_made && return
   "$venv/bin/python" -c 'import distutils' 2>/dev/null ||
     fail "Spark 3.5 needs Python 3.11, and .venv has $("$venv/bin/python" -V): remove it, and name another: PYTHON=/path/to/python3.11"
-  need_java
+  need java
   lock
   is_made && return
   say "making .spark35, once; this takes about a minute"

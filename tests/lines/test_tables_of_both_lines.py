@@ -9,6 +9,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
@@ -51,7 +52,7 @@ def protocols(out: Path) -> dict[str, tuple[int, int]]:
 def test_reconcile_remembers_what_the_other_line_has_compared(
     spark: SparkSession, local_line: Submit, tmp_path: Path
 ) -> None:
-    """Each run gets a pair more, so that it reads the residue of those before: a record lost in one is found in the next."""
+    """Each run gets a pair more, and reads the residue of those before: what is lost in one is found in the next."""
     places = {name: str(tmp_path / name) for name in ("source", "backup", "out")}
     out = tmp_path / "out"
     put(tmp_path, "a.json", lines(1, 2, 3), lines(1, 2))
@@ -84,10 +85,9 @@ def test_ingest_and_quality_go_on_with_the_tables_of_the_other_line(
 ) -> None:
     monkeypatch.setenv("TALLYMARK_FERNET_KEYS", KEY)
     out = tmp_path / "out"
-    rules = {"table": "logs", "expectations": [
-        {"name": "early", "type": "expect_column_values_to_be_in_set", "kwargs": {"column": "hour", "value_set": ["00"]}},
-    ]}  # fmt: skip
-    (tmp_path / "rules.yaml").write_text(json.dumps(rules))
+    rule: dict[str, Any] = {"name": "first_hour", "type": "expect_column_values_to_be_in_set"}
+    rule |= {"kwargs": {"column": "hour", "value_set": ["00"]}}
+    (tmp_path / "rules.yaml").write_text(json.dumps({"table": "logs", "expectations": [rule]}))
     judge = {"table": f"{out}/delta/logs", "rules": f"{tmp_path}/rules.yaml", "out": f"{tmp_path}/judged"}
 
     write_items(tmp_path / "in/a.json", 0, 10)

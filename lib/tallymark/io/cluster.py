@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tallymark.errors import ConfigError
+from tallymark.io import spark_lines
 from tallymark.io.objects import is_s3, is_within
 from tallymark.io.session import let_interrupts_pass, submitted_conf
 
@@ -48,7 +49,7 @@ def require_s3a(spark: SparkSession, uri: str) -> None:
     try:
         hadoop.fs.FileSystem.getFileSystemClass("s3", context._jsc.hadoopConfiguration())
     except Py4JJavaError as error:
-        package = f"org.apache.hadoop:hadoop-aws:{hadoop.util.VersionInfo.getVersion()}"
+        package = spark_lines.s3_package(hadoop)
         raise ConfigError(f"this Spark has no S3: add `--packages {package}` before the job's name") from error
 
 

@@ -1,6 +1,7 @@
 """What differs between the lines of Spark: 3.5, which EMR 7 and Dataproc 2 have, and 4. All of it is here.
 
-Nothing else in the package asks for a version of Spark, Java, Hadoop or Delta Lake. Called by `session` and `cluster`.
+Nothing else in the package asks for the version of Spark, Java, Hadoop or Delta Lake. Spark's objects are arguments:
+nothing is imported from it. Called by `session` and `cluster`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from tallymark.errors import ConfigError
 
-_JAVA = "Debian: apt-get install -y openjdk-17-jre-headless, and name it by JAVA_HOME where another is the default"
+GET_JAVA = "Debian: apt-get install -y openjdk-17-jre-headless, and name it by JAVA_HOME where another is the default"
 # Java 24 removed what Hadoop asks for the user by.
 _FIRST_JAVA_TOO_NEW = 24
 _CHAIN = "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider"
@@ -23,37 +24,51 @@ _CHAIN_BEFORE_3_4 = "com.amazonaws.auth.DefaultAWSCredentialsProviderChain"
 
 @dataclass(frozen=True)
 class SparkLine:
-    """What a Spark goes with: the oldest Java, the numbers with which a fitting Delta Lake begins, its package."""
+    """What a version of Spark goes with: the oldest Java, the first number of Delta Lake, and where to get that."""
 
+    spark: str
     oldest_java: int
-    delta: str
+    delta: int
     delta_package: str
 
 
 _LINES = {
-    (3, 5): SparkLine(8, "3.", "io.delta:delta-spark_2.12:3.3.3"),
-    (4, 0): SparkLine(17, "4.", "io.delta:delta-spark_4.0_2.13:4.4.0"),
-    (4, 1): SparkLine(17, "4.", "io.delta:delta-spark_4.1_2.13:4.4.0"),
+    (3, 5): (8, 3, "io.delta:delta-spark_2.12:3.3.3"),
+    (4, 0): (17, 4, "io.delta:delta-spark_4.0_2.13:4.4.0"),
+    (4, 1): (17, 4, "io.delta:delta-spark_4.1_2.13:4.4.0"),
 }
-_NEWER = SparkLine(17, "4.", "io.delta:delta-spark of this Spark")
 
 
-def line_of(version: str) -> SparkLine:
-    """Return the line of a Spark, by its own word or a vendor's ("3.5.6-amzn-1"); one that is newer than all is like 4.
+def line_of(spark: str) -> SparkLine:
+    """Return the line of a Spark, by its version or a vendor's ("3.5.6-amzn-1"). One newer than all is as Spark 4.
+
+    >>> line_of("3.5.6-amzn-1").delta_package
+    'io.delta:delta-spark_2.12:3.3.3'
+    >>> line_of("4.2.0").delta_package
+    'io.delta:delta-spark for Spark 4.2'
 
     Raises:
         ConfigError: it is too old, or does not run on this Python.
     """
-    numbers = tuple(map(int, re.findall(r"\d+", version)[:2]))
+    numbers = _numbers(spark)
     if numbers < min(_LINES):
-        raise ConfigError(f"this is Spark {version}, and 3.5 is the oldest that fits: take a newer one")
+        raise ConfigError(f"this is Spark {spark}, and 3.5 is the oldest that fits: take a newer one")
     if numbers < (4,) and find_spec("distutils") is None:
-        raise ConfigError(f"Spark {version} does not run on Python 3.12 or newer: name a Python 3.11 by PYSPARK_PYTHON")
-    return _LINES.get(numbers, _NEWER)
+        raise ConfigError(
+            f"Spark {spark} needs distutils, which Python has up to 3.11: name such a Python by PYSPARK_PYTHON, or "
+            "install setuptools, which brings it"
+        )
+    return SparkLine(
+        spark, *_LINES.get(numbers, (17, 4, f"io.delta:delta-spark for Spark {'.'.join(map(str, numbers))}"))
+    )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", version)[:2]))
 
 
 def require_java(line: SparkLine, environ: Mapping[str, str]) -> None:
-    """Ask for the version: a Java that is too old for Spark answers with a trace that does not say so."""
+    """Ask Java for its version: one that is too old for Spark answers with a trace that does not say so."""
     java = f"{environ['JAVA_HOME']}/bin/java" if "JAVA_HOME" in environ else "java"
     try:
         said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
@@ -62,16 +77,45 @@ def require_java(line: SparkLine, environ: Mapping[str, str]) -> None:
     version = re.search(r' version "(?:1\.)?(\d+)', said)
     if version is None or int(version[1]) < line.oldest_java:
         found = f"Java {version[1]}" if version else "none"
-        raise ConfigError(f"Spark needs Java {line.oldest_java} or newer, found {found} ({_JAVA})")
+        raise ConfigError(f"Spark needs Java {line.oldest_java} or newer, found {found} ({GET_JAVA})")
 
 
-def require_started_java(jvm: Any, error: Exception | None) -> None:
-    """Raise ConfigError where Java did not start, or is too new."""
-    if error is not None:
-        raise ConfigError(
-            "Spark's Java process did not start, its own words stand above: check the options of spark-submit, and "
-            f"that `java -version` says 17 or 21 ({_JAVA})"
-        ) from error
+def require_known_java(jvm: Any) -> None:
+    """Raise ConfigError where the Java that runs is too new."""
     version = str(jvm.java.lang.System.getProperty("java.specification.version"))
     if float(version) >= _FIRST_JAVA_TOO_NEW:
-        raise ConfigError(f"Spark does not run on Java {version}: it needs 17 or 21 ({_JAVA})")
+        raise ConfigError(f"Spark does not run on Java {version}: it needs 17 or 21 ({GET_JAVA})")
+
+
+def require_delta(line: SparkLine, jvm: Any, extension: str) -> None:
+    """Look for the class of Delta's extension, and into the jar that it is in.
+
+    Of a missing one Spark only warns, and fails later with a message that does not name it; one for another line of
+    Spark fails in the middle of a write, by the name of some method.
+
+    Raises:
+        ConfigError: it is not there, or it is for another Spark.
+    """
+    from py4j.protocol import Py4JJavaError
+
+    get = f"add `--packages {line.delta_package}` before the job's name, or unset SPARK_HOME to use the local line"
+    try:
+        found = jvm.java.lang.Thread.currentThread().getContextClassLoader().loadClass(extension)
+    except Py4JJavaError as error:
+        raise ConfigError(f"this Spark has no Delta Lake: {get}") from error
+    package = found.getPackage()
+    version = package and package.getImplementationVersion()  # a vendor's jar may not say
+    if version and _numbers(version)[:1] != (line.delta,):
+        raise ConfigError(
+            f"this is Spark {line.spark}, and its Delta Lake, {version}, is for another: take that away, and {get}"
+        )
+
+
+def default_chain(hadoop: Any) -> str:
+    """Return the class that looks for AWS credentials where boto3 does, in the SDK that this Hadoop goes with."""
+    return _CHAIN_BEFORE_3_4 if hadoop.util.VersionInfo.getVersion() < "3.4" else _CHAIN
+
+
+def s3_package(hadoop: Any) -> str:
+    """Return the package that gives this Hadoop its S3."""
+    return f"org.apache.hadoop:hadoop-aws:{hadoop.util.VersionInfo.getVersion()}"
