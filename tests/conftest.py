@@ -1,4 +1,7 @@
-"""Fixtures of all tests: one Spark session per run, starts of ./spark-submit.sh, a real cluster of two processes."""
+"""Fixtures of all tests: one Spark session per run, starts of ./spark-submit.sh, a real cluster of two processes.
+
+All of them are of the line whose Python runs the tests: .venv, or .spark35 (`make test-spark35`).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,8 +26,11 @@ if TYPE_CHECKING:
 pytest_plugins = ["cluster_fixtures", "gcs_fixtures", "postgres_fixtures", "s3_fixtures"]
 
 ROOT = Path(__file__).parents[1]
-PYTHON = ROOT / ".venv/bin/python"
-JARS = ROOT / ".jars/spark"
+PYTHON = Path(sys.prefix) / "bin/python"
+SPARK35 = ROOT / ".spark35"
+IS_SPARK35 = Path(sys.prefix).name == SPARK35.name
+# Those of the other line lie among Spark's own.
+JARS = ROOT / (".spark35/none" if IS_SPARK35 else ".jars/spark")
 GCS_JARS = ROOT / ".jars/gcs"
 
 # What would lead a start under test to another Spark, another Python or another folder than the one meant.
@@ -36,6 +43,17 @@ FOREIGN = (
     "TALLYMARK_JOBS",
     "VIRTUAL_ENV",
 )
+
+
+def start_environment(*, spark35: bool = IS_SPARK35) -> dict[str, str]:
+    """Returns the environment for ./spark-submit.sh, which finds the local line, or Spark 3.5 as a cluster's Spark."""
+    environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    if spark35:
+        (home,) = SPARK35.glob("lib/python3.*/site-packages/pyspark")
+        log = f"-Dlog4j2.configurationFile=file:{ROOT}/conf/local/log4j2.properties"
+        environment |= {"SPARK_HOME": str(home), "VIRTUAL_ENV": str(SPARK35), "SPARK_SUBMIT_OPTS": log}
+        environment["PYSPARK_PYTHON"] = str(SPARK35 / "bin/python")
+    return environment
 
 
 @pytest.fixture(scope="session")
@@ -114,10 +132,9 @@ class Submit:
 
 def kill_when(reached: Callable[[], bool], *arguments: str, **environment: str) -> None:
     """Start ./spark-submit.sh and kill -9 all of its processes as soon as the stage is reached."""
-    inherited = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     with subprocess.Popen(
         [str(ROOT / "spark-submit.sh"), *arguments],
-        env={**inherited, **environment},
+        env={**start_environment(), **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -133,10 +150,9 @@ def kill_when(reached: Callable[[], bool], *arguments: str, **environment: str) 
 @pytest.fixture
 def submit(tmp_path: Path) -> Submit:
     """Start ./spark-submit.sh from a foreign working folder, without the developer's Spark settings."""
-    environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     folder = tmp_path / "elsewhere"
     folder.mkdir()
-    return Submit(ROOT / "spark-submit.sh", folder, environment)
+    return Submit(ROOT / "spark-submit.sh", folder, start_environment())
 
 
 @pytest.fixture(scope="session")

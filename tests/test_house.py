@@ -39,6 +39,21 @@ def test_a_module_has_a_telling_name_a_docstring_and_an_end(path: Path) -> None:
     assert len(text.splitlines()) <= LONGEST
 
 
+def test_only_one_module_asks_which_spark_it_is() -> None:
+    """`session` hands the word of pyspark to it, and nothing else there depends on it."""
+    asks = re.compile(
+        r"pyspark\.(__)?version|\b(spark|session|context|sparkContext)\.version\b|VersionInfo|SPARK_VERSION"
+    )
+    found = [
+        (path.stem, line.strip())
+        for path in MODULES
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if asks.search(line) and path.stem != "spark_lines"
+    ]
+
+    assert found == [("session", "line = spark_lines.line_of(pyspark.__version__)")]
+
+
 def test_every_requirement_of_the_package_has_a_pin_that_it_accepts() -> None:
     wanted = [Requirement(text) for text in requirements_of_setup()]
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()

@@ -4,6 +4,7 @@
 #   jars     .jars  the jars of ivy.xml that Spark's own jars folder lacks
 #   fetch    jars of another Ivy file into another folder:  setup.sh fetch IVY.xml FOLDER
 #   gcs      .jars  the connector for places that begin with gs://, for those who use it
+#   spark35  .spark35  a Spark 3.5 as clusters have it, by conf/spark35, with what else .venv holds: for the tests
 #   classes  .jars  the archive of loaded classes that halves the start of the JVM (a run works without it)
 # Called by `make` and by the first ./spark-submit.sh. A killed run leaves nothing that looks finished.
 set -euo pipefail
@@ -12,6 +13,7 @@ here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 root="$(cd "$here/../.." && pwd)"
 venv="$root/.venv"
 jars="$root/.jars"
+spark35="$root/.spark35"
 
 say() { printf 'tallymark: %s\n' "$*" >&2; }
 fail() { say "$@"; exit 2; }
@@ -133,6 +135,15 @@ fetch_jars() {
   rm -rf "$jars/cache"
 }
 
+# Moves the jars of a folder to another, but for those that Spark has, in any version: they stay Spark's.
+move_missing() {
+  local jar name
+  for jar in "$1"/*.jar; do
+    name="$(basename "$jar" | sed -E 's/-[0-9][0-9.]*[^/]*$//')"
+    compgen -G "$2/$name-[0-9]*.jar" >/dev/null || mv "$jar" "$3/"
+  done
+}
+
 make_jars() {
   cmp -s "$root/requirements.txt" "$venv/requirements.txt" || need python java
   make_venv
@@ -140,18 +151,12 @@ make_jars() {
   need java
   lock
   cmp -s "$here/ivy.xml" "$jars/spark/ivy.xml" && [ "$venv/requirements.txt" -ot "$jars/spark/ivy.xml" ] && return
-  local home work jar name
-  home="$(spark_home)"
-  work="$jars/making"
+  local work="$jars/making"
   say "fetching the jars of Delta and S3, once; this takes about a minute"
   rm -rf "$work"
   mkdir -p "$work/spark"
   resolve "$here/ivy.xml" "$work/all" "$work/cache"
-  for jar in "$work"/all/*.jar; do
-    name="$(basename "$jar" | sed -E 's/-[0-9][0-9.]*[^/]*$//')"
-    # Whatever Spark has, in any version, stays Spark's: ours would come first on the class path.
-    compgen -G "$home/jars/$name-[0-9]*.jar" >/dev/null || mv "$jar" "$work/spark/"
-  done
+  move_missing "$work/all" "$(spark_home)/jars" "$work/spark"
   cp "$here/ivy.xml" "$work/spark/ivy.xml"
   rm -rf "$jars/spark"
   mv "$work/spark" "$jars/spark"
@@ -188,6 +193,33 @@ make_gcs() {
   make_classes
 }
 
+make_spark35() {
+  make_venv
+  local pins="$root/conf/spark35" log="$jars/spark35.log" packages
+  is_made() { cmp -s <(cat "$pins"/*) "$spark35/pins" && [ "$venv/requirements.txt" -ot "$spark35/pins" ]; }
+  is_made && return
+  "$venv/bin/python" -c 'import distutils' 2>/dev/null ||
+    fail "Spark 3.5 needs Python 3.11, and .venv has $("$venv/bin/python" -V): remove it, and name another: PYTHON=/path/to/python3.11"
+  need java
+  lock
+  is_made && return
+  say "making .spark35, once; this takes about a minute"
+  rm -rf "$spark35"
+  "$venv/bin/python" -m venv "$spark35"
+  if ! "$spark35/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+    --requirement "$pins/requirements.txt" >"$log" 2>&1; then
+    tail -n 5 "$log" >&2
+    fail "pip could not install conf/spark35/requirements.txt; the whole log: $log"
+  fi
+  packages="$(echo "$spark35"/lib/python3.*/site-packages)"
+  # Comes last on the path of this Python, so that its own Spark is found first.
+  echo "$venv"/lib/python3.*/site-packages >"$packages/local_line.pth"
+  resolve "$pins/ivy.xml" "$spark35/all" "$spark35/cache"
+  move_missing "$spark35/all" "$packages/pyspark/jars" "$packages/pyspark/jars"
+  rm -rf "$spark35/all" "$spark35/cache"
+  cat "$pins"/* >"$spark35/pins"
+}
+
 case "${1:-}" in
   venv) make_venv ;;
   java) # of 17 or newer, or of the version given
@@ -198,5 +230,6 @@ case "${1:-}" in
   fetch) fetch_jars "$2" "$3" ;;
   gcs) make_gcs ;;
   classes) make_classes ;;
-  *) fail "usage: $0 venv|java|jars|fetch|gcs|classes" ;;
+  spark35) make_spark35 ;;
+  *) fail "usage: $0 venv|java|jars|fetch|gcs|classes|spark35" ;;
 esac

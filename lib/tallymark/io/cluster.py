@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tallymark.errors import ConfigError
+from tallymark.io import spark_lines
 from tallymark.io.objects import is_remote, is_s3, is_within
 from tallymark.io.session import let_interrupts_pass, submitted_conf
 
@@ -49,7 +50,7 @@ def require_filesystem(spark: SparkSession, uri: str) -> None:
         hadoop.fs.FileSystem.getFileSystemClass(uri.partition("://")[0], context._jsc.hadoopConfiguration())
     except Py4JJavaError as error:
         if is_s3(uri):
-            package = f"org.apache.hadoop:hadoop-aws:{hadoop.util.VersionInfo.getVersion()}"
+            package = spark_lines.s3_package(hadoop)
             raise ConfigError(f"this Spark has no S3: add `--packages {package}` before the job's name") from error
         advice = "run `make gcs` once; for a cluster other than Dataproc add its jar by `--jars` before the job's name"
         raise ConfigError(f"this Spark has no connector for {uri}: {advice}") from error

@@ -1,4 +1,4 @@
-"""Spark sessions: made new by a job, adopted from a notebook. The differences of the Spark lines live here only.
+"""Spark sessions: made new by a job, adopted from a notebook. What differs between lines of Spark is in `spark_lines`.
 
 Called by `jobs/` and by the tests. What a user hands to `spark-submit` wins over the settings made here.
 pyspark is imported when a session is asked for: the package itself works without it.
@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import signal
-import subprocess
 import threading
 import warnings
 from collections.abc import Mapping
@@ -18,11 +16,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tallymark.errors import ConfigError
+from tallymark.io import spark_lines
 from tallymark.io.stored import GcsSettings
 
 if TYPE_CHECKING:
     from pyspark import SparkConf
     from pyspark.sql import SparkSession
+
+    from tallymark.io.spark_lines import SparkLine
 
 _EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 _DELTA = {
@@ -61,12 +62,6 @@ _GCS = {
 _HADOOP_KEYS = (
     "org.apache.hadoop.fs.s3a.TemporaryAWSCredentialsProvider,org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider"
 )
-_CHAIN = "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider"
-_CHAIN_BEFORE_3_4 = "com.amazonaws.auth.DefaultAWSCredentialsProviderChain"
-_OLDEST_SPARK = (3, 5)
-_JAVA = "Debian: apt-get install -y openjdk-17-jre-headless, and name it by JAVA_HOME where another is the default"
-# Java 24 removed what Hadoop asks for the user by.
-_FIRST_JAVA_TOO_NEW = 24
 _NO_CONF: Mapping[str, str] = MappingProxyType({})
 
 
@@ -86,13 +81,12 @@ def spark_session(app_name: str, conf: Mapping[str, str] = _NO_CONF) -> SparkSes
         raise ConfigError(
             f"{error.name} is not installed: start jobs by ./spark-submit.sh, or pip install 'tallymark[spark]'"
         ) from error
-    if _numbers(pyspark.__version__) < _OLDEST_SPARK:
-        raise ConfigError(f"this is Spark {pyspark.__version__}, and 3.5 is the oldest that fits: take a newer one")
+    line = spark_lines.line_of(pyspark.__version__)
     active = SparkSession.getActiveSession()
     if active is not None:
-        return _adopted(active, conf)
+        return _adopted(line, active, conf)
     if "PYSPARK_GATEWAY_PORT" not in os.environ:  # else Java runs already
-        _require_java(os.environ, 17 if _numbers(pyspark.__version__) >= (4,) else 8)
+        spark_lines.require_java(line, os.environ)
     submitted = submitted_conf()
     defaults = {
         "spark.app.name": app_name,
@@ -109,7 +103,7 @@ def spark_session(app_name: str, conf: Mapping[str, str] = _NO_CONF) -> SparkSes
     submitted.set("spark.ui.showConsoleProgress", "false")
     for key, value in conf.items():
         submitted.set(key, value)
-    _require_delta()
+    spark_lines.require_delta(line, _jvm(), _EXTENSION)
     # On YARN the zip of the code is on the path already; Spark copies it once more, cannot, and warns at length.
     warnings.filterwarnings("ignore", "Failed to add file", RuntimeWarning)
     session = SparkSession.builder.config(conf=submitted).getOrCreate()
@@ -150,31 +144,14 @@ def gcs_settings(environ: Mapping[str, str]) -> dict[str, str]:
     return {**_GCS, "fs.gs.auth.type": "UNAUTHENTICATED", "fs.gs.storage.root.url": emulator}
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, re.findall(r"\d+", version)[:2]))
-
-
-def _require_java(environ: Mapping[str, str], oldest: int) -> None:
-    """Ask for the version: a Java that is too old for Spark answers with a trace that does not say so."""
-    java = f"{environ['JAVA_HOME']}/bin/java" if "JAVA_HOME" in environ else "java"
-    try:
-        said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    except OSError:
-        said = ""
-    version = re.search(r' version "(?:1\.)?(\d+)', said)
-    if version is None or int(version[1]) < oldest:
-        found = f"Java {version[1]}" if version else "none"
-        raise ConfigError(f"Spark needs Java {oldest} or newer, found {found} ({_JAVA})")
-
-
-def _adopted(active: SparkSession, conf: Mapping[str, str]) -> SparkSession:
+def _adopted(line: SparkLine, active: SparkSession, conf: Mapping[str, str]) -> SparkSession:
     has_delta = _EXTENSION in (active.conf.get("spark.sql.extensions", "") or "")
     # Databricks builds Delta in and says so nowhere in its settings.
     if not has_delta and "DATABRICKS_RUNTIME_VERSION" not in os.environ:
         settings = " and ".join(f"{key}={value}" for key, value in _DELTA.items())
         raise ConfigError(
             "the active Spark session has no Delta Lake, and a running session cannot get it: "
-            f"stop it, or start it with {settings} and the jar of Delta ({_delta_package()})"
+            f"stop it, or start it with {settings} and the jar of Delta ({line.delta_package})"
         )
     session = active.newSession()
     for key, value in {**_SQL, **conf}.items():
@@ -192,11 +169,9 @@ def submitted_conf() -> SparkConf:
     except (PySparkRuntimeError, OSError) as error:
         raise ConfigError(
             "Spark's Java process did not start, its own words stand above: check the options of spark-submit, and "
-            f"that `java -version` says 17 or 21 ({_JAVA})"
+            f"that `java -version` says 17 or 21 ({spark_lines.GET_JAVA})"
         ) from error
-    version = str(_jvm().java.lang.System.getProperty("java.specification.version"))
-    if float(version) >= _FIRST_JAVA_TOO_NEW:
-        raise ConfigError(f"Spark does not run on Java {version}: it needs 17 or 21 ({_JAVA})")
+    spark_lines.require_known_java(_jvm())
     return SparkConf()
 
 
@@ -206,8 +181,8 @@ def _s3(submitted: SparkConf, environ: Mapping[str, str]) -> dict[str, str]:
     if hadoop.conf.Configuration().get("fs.s3.impl") or submitted.contains("spark.hadoop.fs.s3.impl"):
         return {}
     # Keys in the user's Hadoop settings first, then where boto3 looks too: environment, profile, web identity, role.
-    chain = _CHAIN_BEFORE_3_4 if hadoop.util.VersionInfo.getVersion() < "3.4" else _CHAIN
-    settings = {**s3_settings(environ), "fs.s3a.aws.credentials.provider": f"{_HADOOP_KEYS},{chain}"}
+    chain = f"{_HADOOP_KEYS},{spark_lines.default_chain(hadoop)}"
+    settings = {**s3_settings(environ), "fs.s3a.aws.credentials.provider": chain}
     return {f"spark.hadoop.{key}": value for key, value in settings.items()}
 
 
@@ -217,19 +192,6 @@ def _gcs(submitted: SparkConf, environ: Mapping[str, str]) -> dict[str, str]:
     if hadoop.conf.Configuration().get("fs.gs.impl") or submitted.contains("spark.hadoop.fs.gs.impl"):
         return {}
     return {f"spark.hadoop.{key}": value for key, value in gcs_settings(environ).items()}
-
-
-def _require_delta() -> None:
-    """Spark only warns about a missing extension and fails later with a message that does not name it."""
-    from py4j.protocol import Py4JJavaError
-
-    try:
-        _jvm().java.lang.Thread.currentThread().getContextClassLoader().loadClass(_EXTENSION)
-    except Py4JJavaError as error:
-        raise ConfigError(
-            f"this Spark has no Delta Lake: add `--packages {_delta_package()}` before the job's name, "
-            "or unset SPARK_HOME to use the local line"
-        ) from error
 
 
 def let_interrupts_pass() -> None:
@@ -250,11 +212,3 @@ def _jvm() -> Any:
     from pyspark import SparkContext
 
     return SparkContext._jvm
-
-
-def _delta_package() -> str:
-    import pyspark
-
-    line = ".".join(pyspark.__version__.split(".")[:2])
-    lines = {"3.5": "delta-spark_2.12:3.3.2", "4.0": "delta-spark_2.13:4.0.1", "4.1": "delta-spark_4.1_2.13:4.4.0"}
-    return f"io.delta:{lines.get(line, 'delta-spark for Spark ' + line)}"
