@@ -1,6 +1,6 @@
 """Each job tells the option `notify` of its failure and of its recovery, in counts and never with a record.
 
-What is told once, and what becomes of a message that is not taken: `test_telling`. Reconcile, quality: beside their runs.
+What is told once, and what becomes of a message that is not taken: `test_telling`. Reconcile and quality: elsewhere.
 """
 
 from __future__ import annotations
