@@ -26,13 +26,15 @@ def _run(argv: list[str], console: Console) -> int:
     log_to_stderr(options.log_level)
     from tallymark.io.cluster import awaited_context
     from tallymark.report.export_text import print_manifest
+    from tallymark.runs.export.announcing import told
     from tallymark.runs.export.record import record
     from tallymark.runs.export.run import export
     from tallymark.runs.export.show import show
 
-    with awaited_context("tallymark export"):
+    with awaited_context("tallymark export"), told(options) as tell:
         result = export(options, show_progress=lambda live: show(console, live))
         record(options, result.manifest)
+        tell(result)
     print_manifest(result.manifest, result_console(), result.place)
     return os.EX_OK
 

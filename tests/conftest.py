@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from s3_server import S3Server
 
-pytest_plugins = ["cluster_fixtures", "gcs_fixtures", "postgres_fixtures", "s3_fixtures"]
+pytest_plugins = ["cluster_fixtures", "gcs_fixtures", "hook_server", "postgres_fixtures", "s3_fixtures"]
 
 ROOT = Path(__file__).parents[1]
 PYTHON = Path(sys.prefix) / "bin/python"

@@ -123,7 +123,8 @@ def bulkload_out(folder: str) -> None:
     write(folder, "bulkload_cells", bulkload.CELLS, cells)
     batches = [
         {"run_id": "later", "method": "copy_text", "batch_size": 100, "num_connections": 1, "repeat": 1,
-         "batch_number": n, "table_name": "things", "records_count": 100, "start_time": f"2026-11-04T00:00:0{n}+00:00",
+         "batch_number": n, "table_name": "=things()", "records_count": 100,
+         "start_time": f"2026-11-04T00:00:0{n}+00:00",
          "end_time": f"2026-11-04T00:00:0{n}.5+00:00", "total_duration_seconds": seconds, "records_per_second": 1.0,
          "cumulative_records": 100 * n, "bytes": 1000, "retries": 0, "backend_pid": 7, "worker_pid": 8}
         for n, seconds in ((1, 0.01), (2, 0.01), (3, 0.5))

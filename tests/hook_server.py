@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
+
+import pytest
+
+NOTIFY: dict[str, Any] = {"webhooks": [{"url_from": "env:HOOK", "shape": "json"}]}
+"""The option `notify` that tells the fixture `hook`."""
 
 
 class HookServer:
@@ -39,7 +45,7 @@ class HookServer:
         self.url = f"http://127.0.0.1:{self._server.server_port}/services/T0/s3cret"
 
     def __enter__(self) -> HookServer:  # noqa: PYI034 - typing.Self is Python 3.11
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def __exit__(
@@ -47,3 +53,11 @@ class HookServer:
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+@pytest.fixture
+def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[HookServer]:
+    """A webhook that takes everything, its url in the variable HOOK."""
+    with HookServer() as server:
+        monkeypatch.setenv("HOOK", server.url)
+        yield server

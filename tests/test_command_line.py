@@ -10,8 +10,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from hook_server import NOTIFY
 from tallymark.command_line import parse, read_arguments, to_command_line
 from tallymark.config.loading import JobConfig, load, read_local_text
+from tallymark.config.notify import ReconcileNotifyOptions
 from tallymark.config.reconcile import ReconcileConfig
 from tallymark.errors import ConfigError
 
@@ -193,6 +195,7 @@ CONFIGS = st.builds(
 
 
 @given(CONFIGS)
+@example(ReconcileConfig(source="a", backup="b", out="o", notify=ReconcileNotifyOptions.model_validate(NOTIFY)))
 @example(ReconcileConfig(source="--", backup="-1", out="--proof=x", key=("a,b", "'c'", "["), exclude=(), run_id="-"))
 def test_a_written_command_line_reads_back_as_the_same_config(config: ReconcileConfig) -> None:
     """The law that makes the printed command trustworthy, for any text that a shell can carry."""

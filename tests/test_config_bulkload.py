@@ -40,7 +40,7 @@ def test_every_option_has_the_documented_default() -> None:
         "emulate": None,
         "max_rejected": Decimal(0),
     }
-    run = {"quality": "off", "rules": None, "run_id": None, "log_level": "INFO"}
+    run = {"quality": "off", "rules": None, "run_id": None, "notify": None, "log_level": "INFO"}
 
     assert {**server, **places, **reading, **doing, **matrix, **others, **run} == loaded().model_dump()
 

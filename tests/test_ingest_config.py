@@ -47,6 +47,7 @@ def test_every_option_has_the_documented_default() -> None:
         "every": None,
         "lock_seconds": 120,
         "sizes": False,
+        "notify": None,
         "log_level": "INFO",
     }
 

@@ -6,12 +6,22 @@ SELECT source, backup, run_id, verdict, match_rate
 FROM latest_run
 ORDER BY source, backup;
 
--- Which files of the latest runs match least?
-SELECT f.file_path, f.match_rate, f.mismatched_records, f.missing_in_backup, f.missing_in_source
-FROM reconcile_files f
-JOIN latest_run r ON r.run_id = f.run_id
-WHERE f.match_rate < 100
-ORDER BY f.match_rate, f.file_path
+-- Which pairs of places match now, with what re-checks have found since?
+SELECT
+  source,
+  backup,
+  COUNT(*) AS files,
+  SUM(CASE WHEN status = 'MATCH' THEN 0 ELSE 1 END) AS files_that_differ,
+  SUM(source_records) AS source_records
+FROM latest_files
+GROUP BY source, backup
+ORDER BY source, backup;
+
+-- Which files match least now?
+SELECT file_path, match_rate, mismatched_records, missing_in_backup, missing_in_source
+FROM latest_files
+WHERE match_rate < 100
+ORDER BY match_rate, file_path
 LIMIT 20;
 
 -- Which files could the latest runs not compare, and why?

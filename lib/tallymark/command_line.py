@@ -80,7 +80,7 @@ def as_text(value: object) -> str:
     """
     if isinstance(value, tuple) and not any(isinstance(item, BaseModel) for item in value):
         return join_list(tuple(map(str, value)))
-    if isinstance(value, tuple | Mapping):
+    if isinstance(value, tuple | Mapping | BaseModel):
         return json.dumps(value, default=lambda model: model.model_dump(mode="json"), ensure_ascii=False)
     return str(value)
 

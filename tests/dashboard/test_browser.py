@@ -74,14 +74,14 @@ def test_the_three_tabs_of_bulkload_show_a_run(dashboard: Dashboard) -> None:
     dashboard.expect_charts(2)
 
 
-def test_the_batches_can_be_downloaded(dashboard: Dashboard) -> None:
+def test_the_batches_can_be_downloaded_and_run_in_no_spreadsheet(dashboard: Dashboard) -> None:
     dashboard.open("bulkload", "bulkload", run="later", tab="Analysis")
 
     with dashboard.page.expect_download() as waiting:
         dashboard.page.get_by_role("button", name="Download as CSV (at most").click()
     lines = Path(waiting.value.path()).read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("method,batch_size,num_connections,repeat,batch_number,table_name,")
-    assert lines[1].startswith("copy_text,100,1,1,1,things,,100,2026-11-04T00:00:01+00:00,")
+    assert lines[1].startswith("copy_text,100,1,1,1,'=things(),,100,2026-11-04T00:00:01+00:00,")
     assert len(lines) == 4
 
 

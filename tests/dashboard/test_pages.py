@@ -55,6 +55,20 @@ def words(page: AppTest) -> str:
     return "\n".join(found).replace("\\", "")
 
 
+def test_a_recheck_is_named_so_and_is_no_point_of_the_trend(tmp_path: Path) -> None:
+    """It speaks of a part: beside the whole its rate would be a peak or a dip that means nothing."""
+    tables.reconcile_out(str(tmp_path))
+    recheck = {"run_id": "again", "run_time": "2026-11-04T00:00:00+00:00", "status": "COMPLETE", "files": 1}
+    recheck |= {"verdict": "PARTIAL_MATCH", "source": "s3://a/month", "backup": "s3://b/month", "source_records": 7}
+    recheck |= {"matched_records": 7, "settings": '{"only_failed_from":"second"}', "match_rate": 100.0}
+    tables.write(str(tmp_path), "runs", arrow_schema(RUNS), [recheck])
+
+    account = "7 of 7 records of the source are in the backup (a re-check: only of files that had failed)"
+    assert account in words(opened("overview", tmp_path))
+    trend = opened("reconcile", tmp_path, run="second", tab="Trend")
+    assert list(trend.dataframe[0].value["verdict"]) == ["INCOMPLETE", "MATCH"]
+
+
 def test_a_run_of_reconcile_shows_its_verdict_its_equations_and_its_errors(outs: dict[str, Path]) -> None:
     said = words(opened("reconcile", outs["reconcile"], run="second"))
 
@@ -200,7 +214,7 @@ def test_a_run_is_compared_with_a_baseline_cell_by_cell(outs: dict[str, Path]) -
 def test_batches_are_summed_up_per_table_and_per_connection(outs: dict[str, Path]) -> None:
     said = words(opened("bulkload", outs["bulkload"], tab="Analysis"))
 
-    assert "things,3,300,0,0.01," in said
+    assert "'=things(),3,300,0,0.01," in said
     assert "\n7,3,300,0,0.01," in said
 
 

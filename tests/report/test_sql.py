@@ -38,11 +38,12 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
         (*A, "two", "INCOMPLETE", 99.0),
         (*C, "other", "MATCH", 100.0),
     ],
-    "Which files of the latest runs match least?": [("x.json", 99.0, 4, 0, 0)],
+    "Which pairs of places match now, with what re-checks have found since?": [(*A, 4, 2, 30), (*C, 1, 0, None)],
+    "Which files match least now?": [("y.json", 95.0, 1, 0, 3), ("x.json", 99.5, 2, 0, 0)],
     "Which files could the latest runs not compare, and why?": [("y.json", "TRUNCATED_GZIP after 12 bytes")],
-    "How many records are open, by what is wrong with them?": [(*A, "backup_only", 3), (*A, "changed", 5)],
-    "In which fields do the open changed records differ?": [("$.id", 4), ("$.speed", 4), ("$.name", 1)],
-    "How does it go from day to day?": [("2026-11-01", 2, 0, 90.0, 150), ("2026-11-02", 1, 1, 100.0, 10)],
+    "How many records are open, by what is wrong with them?": [(*A, "backup_only", 3), (*A, "changed", 3)],
+    "In which fields do the open changed records differ?": [("$.speed", 2), ("$.name", 1)],
+    "How does it go from day to day?": [("2026-11-01", 3, 0, 90.0, 180), ("2026-11-02", 1, 1, 100.0, 10)],
     "How many whole hours was the ingest behind when its last run of the API ended well?": [
         ("late", "2026-11-01T08:00:00Z", 49)
     ],
@@ -78,14 +79,15 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def reconcile_out(folder: str) -> None:
-    """Run `two` has compared x.json again and could not read y.json; `killed` has no verdict; `other` is elsewhere."""
+    """Run `two` could not read y.json; `three` has checked x.json and w.json again; `killed` has no verdict."""
 
     def run(name: str, time: str, places: tuple[str, str], verdict: str | None, *figures: Any) -> tables.Row:
         known = {"run_id": name, "run_time": f"2026-11-{time}:00:00+00:00", "source": places[0], "backup": places[1]}
-        return known | {"verdict": verdict} | dict(zip(("exit_code", "match_rate", "source_records"), figures))
+        names = ("exit_code", "match_rate", "source_records", "files_left_out")
+        return known | {"verdict": verdict} | dict(zip(names, figures))
 
     def file(name: str, path: str, status: str, *figures: Any) -> tables.Row:
-        names = ("match_rate", "mismatched_records", "missing_in_backup", "missing_in_source")
+        names = ("match_rate", "mismatched_records", "missing_in_backup", "missing_in_source", "source_records")
         return {"run_id": name, "file_path": path, "status": status} | dict(zip(names, figures))
 
     def mismatch(name: str, path: str, bucket: str, count: int, *paths: str) -> tables.Row:
@@ -94,7 +96,8 @@ def reconcile_out(folder: str) -> None:
 
     runs = [
         run("one", "01T06", A, "DIFFERENT", 1, 90.0, 100),
-        run("two", "01T18", A, "INCOMPLETE", 3, 99.0, 50),
+        run("two", "01T18", A, "INCOMPLETE", 3, 99.0, 50, 0),
+        run("three", "01T20", A, "DIFFERENT", 1, 99.0, 30, 2),
         run("killed", "02T06", A, None),
         run("other", "02T00", C, "MATCH", 0, 100.0, 10),
     ]
@@ -103,7 +106,10 @@ def reconcile_out(folder: str) -> None:
         file("one", "y.json", "DIFFERENT", 95.0, 1, 0, 3),
         file("two", "x.json", "DIFFERENT", 99.0, 4, 0, 0),
         file("two", "y.json", "ERROR") | {"error": "TRUNCATED_GZIP after 12 bytes"},
+        file("two", "w.json", "DIFFERENT", 97.0, 0, 0, 1),
         file("two", "z.json", "MATCH", 100.0, 0, 0, 0),
+        file("three", "x.json", "DIFFERENT", 99.5, 2, 0, 0, 20),
+        file("three", "w.json", "MATCH", 100.0, 0, 0, 0, 10),
         file("killed", "x.json", "MATCH", 100.0, 0, 0, 0),
         file("other", "x.json", "MATCH", 100.0, 0, 0, 0),
     ]
@@ -114,6 +120,8 @@ def reconcile_out(folder: str) -> None:
         mismatch("one", "y.json", "changed", 1, "$.name"),
         mismatch("one", "y.json", "backup_only", 3),
         mismatch("two", "x.json", "changed", 4, "$.id", "$.speed"),
+        mismatch("two", "w.json", "backup_only", 1),
+        mismatch("three", "x.json", "changed", 2, "$.speed"),
         mismatch("killed", "y.json", "source_only", 7),
     ]
     tables.write(folder, "runs", arrow_schema(RUNS), runs)
@@ -148,7 +156,7 @@ def ask_spark(lake: Path, spark: SparkSession) -> Iterator[Ask]:
     for statement in [*made, *statements("views")]:
         spark.sql(statement)
     yield lambda query: [tuple(row) for row in spark.sql(query).collect()]
-    for view in ("latest_run", "open_mismatches"):
+    for view in ("open_mismatches", "latest_files", "latest_run"):
         spark.sql(f"DROP VIEW {view}")
     for table in TABLES:
         spark.sql(f"DROP TABLE IF EXISTS {table.sql_name}")
@@ -184,12 +192,25 @@ def test_a_mismatch_is_open_until_a_finished_run_has_compared_its_file_again(ask
     assert rows == [
         ("one", "y.json", "backup_only", 3),  # `two` could not read it, and `killed` does not count
         ("one", "y.json", "changed", 1),
-        ("two", "x.json", "changed", 4),
+        ("three", "x.json", "changed", 2),  # and w.json, which is well by `three`, has none
+    ]
+
+
+def test_a_recheck_is_not_the_latest_run_but_says_how_its_files_are(ask_duckdb: Ask) -> None:
+    """A month must not look as if it had two files, nor must what was mended stay open."""
+    assert ask_duckdb("SELECT run_id, source FROM latest_run ORDER BY ALL") == [("other", C[0]), ("two", A[0])]
+    assert ask_duckdb("SELECT run_id, file_path, status FROM latest_files ORDER BY ALL") == [
+        ("one", "y.json", "DIFFERENT"),
+        ("other", "x.json", "MATCH"),
+        ("three", "w.json", "MATCH"),
+        ("three", "x.json", "DIFFERENT"),
+        ("two", "z.json", "MATCH"),
     ]
 
 
 def test_a_view_has_the_columns_of_its_table(ask_duckdb: Ask) -> None:
     assert [row[0] for row in ask_duckdb("DESCRIBE latest_run")] == list(RUNS)
+    assert [row[0] for row in ask_duckdb("DESCRIBE latest_files")] == ["source", "backup", *FILES]
     assert [row[0] for row in ask_duckdb("DESCRIBE open_mismatches")] == ["source", "backup", *MISMATCHES]
 
 

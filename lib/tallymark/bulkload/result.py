@@ -20,6 +20,10 @@ class Counts:
     def add_up(self) -> bool:
         return self.read == self.loaded + self.skipped + self.rejected
 
+    @property
+    def equation(self) -> str:
+        return f"read {self.read:,} = loaded {self.loaded:,} + skipped {self.skipped:,} + rejected {self.rejected:,}"
+
 
 @dataclass(frozen=True)
 class LoadResult:
@@ -35,6 +39,10 @@ class LoadResult:
     reasons: dict[str, int]
     seconds: float
     exit_code: int
+
+    @property
+    def verdict(self) -> str:
+        return "INCOMPLETE" if self.incomplete else "REJECTED" if self.exit_code else "LOADED"
 
 
 @dataclass(frozen=True)

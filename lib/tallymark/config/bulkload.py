@@ -23,6 +23,7 @@ from tallymark.config.fields import (
     Text,
     split_list,
 )
+from tallymark.config.notify import Notify
 from tallymark.config.postgres import PostgresConfig
 
 Provider = Literal["local", "gcp", "aws", "azure"]
@@ -140,6 +141,7 @@ class BulkloadConfig(PostgresConfig):
     quality: Quality = "off"
     rules: Rules = None
     run_id: RunId | None = Field(default=None, description="name of the run; a load of the same name goes on")
+    notify: Notify = None
     log_level: LogLevel = Field(default="INFO", description="how much is logged")
 
     def table_of(self, path: str) -> TableOptions | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tallymark.config.export_options import ExportOptions
 from tallymark.config.fields import Count, LogLevel, Names, Quality, Rules, RunId, Text
+from tallymark.config.notify import Notify
 from tallymark.config.postgres import PostgresConfig
 
 Seconds = Annotated[int, Field(ge=1, le=7 * 86_400)]
@@ -61,9 +62,17 @@ class ExportConfig(PostgresConfig):
     refresh_every: Count = Field(default=50, description="chunks after which a connection is made anew")
     statement_timeout: Seconds = Field(default=50, description="seconds that a statement may take")
     run_id: RunId | None = Field(default=None, description="name of the run, 1 to 64 of A-Z a-z 0-9 _ - . (not first)")
+    notify: Notify = None
     log_level: LogLevel = Field(default="INFO", description="how much is logged")
+
+    @model_validator(mode="after")
+    def _can_keep_what_was_told(self) -> ExportConfig:
+        if self.notify is not None and self.out is None:
+            raise ValueError("--notify needs --out: what was told is kept there, so that it is told once")
+        return self
 
     @property
     def options(self) -> ExportOptions:
         """The same without what validates it."""
-        return ExportOptions(**{name: getattr(self, name) for name in ExportOptions.__dataclass_fields__})
+        plain = {name: getattr(self, name) for name in ExportOptions.__dataclass_fields__}
+        return ExportOptions(**plain | {"notify": self.notify and self.notify.model_dump(mode="json")})

@@ -6,7 +6,9 @@ so the run knows this value only.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -45,4 +47,5 @@ class ExportOptions:
     refresh_every: int = 50
     statement_timeout: int = 50
     run_id: str | None = None
+    notify: Mapping[str, Any] | None = None
     log_level: str = "INFO"

@@ -23,6 +23,7 @@ from tallymark.config.fields import (
     Text,
 )
 from tallymark.config.loading import JobConfig
+from tallymark.config.notify import Notify
 
 _ISO_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?Z")
 
@@ -95,6 +96,7 @@ class IngestConfig(JobConfig):
         default=120, description="seconds after which the lock of a process that died is taken over"
     )
     sizes: bool = Field(default=False, description="only report what the compact form saves, on up to 10000 records")
+    notify: Notify = None
     log_level: LogLevel = Field(default="INFO", description="how much is logged")
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""The option `notify` of a job: who is told when it fails, and when it is well again. Knows no network."""
+"""The option `notify` of the jobs: who is told when one fails, and when it is well again. Knows no network."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tallymark.config.fields import Text
+from tallymark.config.fields import Structure, Text
 
 Reference = Annotated[str, Field(pattern=r"^(env|file|aws):.+$")]
 
@@ -43,14 +43,25 @@ class Email(_Part):
 
 
 class NotifyOptions(_Part):
-    """Who is told; a message holds no record unless ``include_records``."""
+    """Who is told; no message holds a record."""
 
     webhooks: tuple[Webhook, ...] = ()
     email: Email | None = None
-    include_records: bool = False
 
     @model_validator(mode="after")
     def _tells_somebody(self) -> NotifyOptions:
         if not self.webhooks and self.email is None:
             raise ValueError("nobody would be told: give webhooks or email")
         return self
+
+
+class ReconcileNotifyOptions(NotifyOptions):
+    """The same for `reconcile`, which can show records that differ."""
+
+    include_records: bool = False
+
+
+Notify = Annotated[
+    Annotated[NotifyOptions, Structure] | None,
+    Field(description="webhooks and e-mail that are told of a failure and of a recovery"),
+]

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from tallymark.config.fields import LogLevel, RunId, Text
 from tallymark.config.loading import JobConfig
+from tallymark.config.notify import Notify
 
 
 def _version(value: object) -> object:
@@ -26,4 +27,5 @@ class QualityConfig(JobConfig):
     rules: Text = Field(description="rule file")
     out: Text = Field(description="folder for the tables good and quarantined, the pages and the verdict")
     run_id: RunId | None = Field(default=None, description="name of the run, 1 to 64 of A-Z a-z 0-9 _ - . (not first)")
+    notify: Notify = None
     log_level: LogLevel = Field(default="INFO", description="how much is logged")

@@ -23,7 +23,7 @@ from tallymark.config.fields import (
     Text,
 )
 from tallymark.config.loading import JobConfig
-from tallymark.config.notify import NotifyOptions
+from tallymark.config.notify import ReconcileNotifyOptions
 
 ANY_PLACE = "*"
 """Stands for source and backup where --history is to show the runs of all places."""
@@ -89,7 +89,7 @@ class ReconcileConfig(JobConfig):
     history: bool = Field(default=False, description="only print the trend of the runs into --out, and end")
     chunk_size: ChunkSize = Field(default=20_000, description="records held per side while comparing, 1 to 1000000")
     run_id: RunId | None = Field(default=None, description="name of the run, 1 to 64 of A-Z a-z 0-9 _ - . (not first)")
-    notify: Annotated[NotifyOptions, Structure] | None = Field(
+    notify: Annotated[ReconcileNotifyOptions, Structure] | None = Field(
         default=None, description="webhooks and e-mail that are told of a failure and of a recovery"
     )
     log_level: LogLevel = Field(default="INFO", description="how much is logged")

@@ -11,7 +11,7 @@ import streamlit as st
 
 from tallymark.dashboard import charts
 from tallymark.dashboard.reading import Folder, Row, any_of, text
-from tallymark.dashboard.showing import show_table
+from tallymark.dashboard.showing import harmless, show_table
 
 SHOWN_BATCHES = 500
 SAVED_BATCHES = 200_000
@@ -103,5 +103,5 @@ def _csv(folder: Folder, where: str) -> bytes:
     file = io.StringIO(newline="")
     writer = csv.DictWriter(file, list(rows[0]) if rows else [])
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(map(harmless, rows))
     return file.getvalue().encode()

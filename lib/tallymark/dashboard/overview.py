@@ -29,7 +29,8 @@ def _reconciled(run: Row) -> str:
     if not run["verdict"]:
         return "it has not ended, or was stopped"
     found = (run["matched_records"] or 0) + (run["moved_out"] or 0)
-    return f"{amount(found)} of {amount(run['source_records'])} records of the source are in the backup"
+    part = " (a re-check: only of files that had failed)" if reconcile.is_recheck(run) else ""
+    return f"{amount(found)} of {amount(run['source_records'])} records of the source are in the backup{part}"
 
 
 def _ingested(run: Row) -> str:

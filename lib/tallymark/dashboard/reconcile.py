@@ -5,6 +5,7 @@ Rows of files and mismatches count only where the run has a verdict, as the tabl
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import streamlit as st
@@ -25,6 +26,7 @@ from tallymark.dashboard.showing import (
     tabs,
     when,
 )
+from tallymark.reconcile.tables import STATUS_ERROR
 from tallymark.report.wording import counted, rate
 
 SHOWN_RUNS = 200
@@ -34,7 +36,7 @@ _RUN = (
     "run_id", "run_time", "status", "verdict", "source", "backup", "files", "files_matched", "files_error",
     "source_records", "backup_records", "matched_records", "mismatched_records", "missing_in_backup",
     "missing_in_source", "match_rate", "moved_out", "moved_in", "source_bytes", "backup_bytes", "warnings",
-    "duration_seconds",
+    "duration_seconds", "settings",
 )  # fmt: skip
 _FILE = (
     "file_path", "status", "mismatched_records", "missing_in_backup", "missing_in_source", "match_rate",
@@ -52,6 +54,11 @@ _ORDERS = {
 def runs_of(folder: Folder, limit: int = SHOWN_RUNS) -> list[Row]:
     """Returns the newest runs, newest first."""
     return newest(folder, "runs", _RUN, limit)
+
+
+def is_recheck(run: Row) -> bool:
+    """Tells whether the run compared only what had failed in another one."""
+    return json.loads(run["settings"] or "{}").get("only_failed_from") is not None
 
 
 def verdict(run: Row) -> str:
@@ -112,10 +119,10 @@ def _show_files(folder: Folder, run_id: str) -> None:
     counts = folder.rows(
         f"SELECT status, proof, count(*) AS files FROM files WHERE {this_run} GROUP BY status, proof", "files"
     )
-    unread = f"{this_run} AND status = 'ERROR' ORDER BY file_path LIMIT {SHOWN_FILES}"
-    errors = folder.rows(f"SELECT file_path, error FROM files WHERE {unread}", "files")
-    if errors:
+    if STATUS_ERROR in _sums(counts, "status"):
+        unread = f"{this_run} AND status = {text(STATUS_ERROR)} ORDER BY file_path LIMIT {SHOWN_FILES}"
         st.markdown("Files that could not be compared")
+        errors = folder.rows(f"SELECT file_path, error FROM files WHERE {unread}", "files")
         show_table(errors, "Files that could not be compared", "")
     left, right = st.columns(2)
     with left:
@@ -144,7 +151,8 @@ def _sums(counts: list[Row], column: str) -> dict[str, int]:
 
 def _show_trend(run: Row, runs: list[Row]) -> None:
     places = (run["source"], run["backup"])
-    same = [row for row in reversed(runs) if row["verdict"] and (row["source"], row["backup"]) == places][-_TREND:]
+    whole = (row for row in reversed(runs) if row["verdict"] and not is_recheck(row))  # a part is no point of a trend
+    same = [row for row in whole if (row["source"], row["backup"]) == places][-_TREND:]
     series = {
         "changed": [row["mismatched_records"] or 0 for row in same],
         "missing in backup": [row["missing_in_backup"] or 0 for row in same],

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 import streamlit as st
 from streamlit.elements.lib.mutable_tab_container import TabContainer
 
 from tallymark.dashboard.reading import Folder, NothingThereError, Row
 from tallymark.errors import TallymarkError
-from tallymark.report.legible import one_line
+from tallymark.report.legible import no_formula, one_line
 from tallymark.report.wording import Equation
 
 GOOD, WARNING, BAD, RUNNING = "good", "warning", "bad", "running"
@@ -159,9 +160,25 @@ def tabs(*names: str) -> Sequence[TabContainer]:
     return st.tabs(names, key="tab", on_change="rerun", bind="query-params")
 
 
+def harmless(row: Row) -> Row:
+    """Returns a row that a spreadsheet shows and does not run.
+
+    >>> harmless({"file_path": "=1+1", "paths": ["@a"], "records": -1})
+    {'file_path': "'=1+1", 'paths': ["'@a"], 'records': -1}
+    """
+    return {name: _harmless(value) for name, value in row.items()}
+
+
+def _harmless(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_harmless(item) for item in value]
+    return no_formula(value) if isinstance(value, str) else value
+
+
 def show_table(rows: Sequence[Row], what: str, empty: str) -> None:
     """Shows rows as a table whose columns sort, or says that there are none."""
     if rows:
-        st.dataframe(list(rows), hide_index=True, alt=what)
+        # The table can be copied and saved from the browser, into a spreadsheet too.
+        st.dataframe([harmless(row) for row in rows], hide_index=True, alt=what)
     else:
         st.caption(empty)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from tallymark.bulkload.result import Advice, BenchmarkResult, Counts, LoadResult
+from tallymark.bulkload.result import Advice, BenchmarkResult, LoadResult
 from tallymark.bulkload.statistics import OK, Measured
 from tallymark.report.legible import one_line
 
@@ -25,23 +25,13 @@ def print_result(result: LoadResult | BenchmarkResult, out: str, console: Consol
 
 def _print_load(result: LoadResult, console: Console) -> None:
     records = result.records
-    verdict = "INCOMPLETE" if result.incomplete else "REJECTED" if result.exit_code else "LOADED"
     speed = records.read / result.seconds if result.seconds else 0
-    _say(
-        console,
-        f"{verdict}: run {result.run_id}, {result.files:,} files in {result.seconds:.1f} s ({speed:,.0f} records/s)",
-    )
-    _say(console, _equation(records))
+    place = f"run {result.run_id}, {result.files:,} files"
+    _say(console, f"{result.verdict}: {place} in {result.seconds:.1f} s ({speed:,.0f} records/s)")
+    _say(console, records.equation)
     _print_lists(result.reasons, list(result.incomplete.values()), console)
     if records.rejected:
         _say(console, f"rejected records: table tallymark.bulkload_rejected; again: --replay --run-id {result.run_id}")
-
-
-def _equation(records: Counts) -> str:
-    return (
-        f"read {records.read:,} = loaded {records.loaded:,} + skipped {records.skipped:,} "
-        f"+ rejected {records.rejected:,}"
-    )
 
 
 def _print_lists(reasons: dict[str, int], errors: Sequence[str], console: Console) -> None:
@@ -63,7 +53,7 @@ def _print_benchmark(result: BenchmarkResult, console: Console) -> None:
         table.add_row(*_row(one))
     console.print(table)
     label = "" if result.measurement == "measured" else f" ({result.measurement}: no figure of a cloud)"
-    _say(console, f"run {result.run_id} on {result.provider}{label}; records of each cell: {_equation(result.records)}")
+    _say(console, f"run {result.run_id} on {result.provider}{label}; records of each cell: {result.records.equation}")
     _print_lists(result.reasons, result.errors, console)
     if result.recommended is not None:
         _say(console, f"take {_called(result.recommended)}: fewest connections within 5 % of the best")

@@ -20,11 +20,11 @@ from pyarrow import csv
 
 from tallymark.errors import ConfigError
 from tallymark.report.earlier_rows import blocks, read_columns, rows
+from tallymark.report.legible import FORMULA
 
 _LOG = logging.getLogger(__name__)
 _BOM = b"\xef\xbb\xbf"
 _HEADER_LIMIT = 1 << 16
-_FORMULA = r"^[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"
 
 
 def append_csv(
@@ -75,7 +75,7 @@ def _printable(values: pa.Array) -> pa.Array:
         values = pc.binary_join(values, "; ")
     if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
         return values
-    formulas = pc.match_substring_regex(values, _FORMULA)
+    formulas = pc.match_substring_regex(values, FORMULA)
     if not pc.any(formulas).as_py():
         return values
     return pc.if_else(formulas, pc.binary_join_element_wise("'", values, ""), values)

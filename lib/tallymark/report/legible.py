@@ -1,7 +1,7 @@
 """Shows any text where only some text may stand: a spreadsheet cell, one line of a terminal.
 
 Characters that would break the place are shown as escapes (``\\x0b``), what is too long is cut with a mark.
-Called by the Excel and the terminal report; the CSV, JSON and repair files keep the exact text.
+Called by the Excel and the terminal report; the CSV, JSON and repair files keep the exact text, but for formulas.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import re
 from rich.cells import cell_len
 
 CELL_LIMIT = 32_767  # of Excel, in UTF-16 code units
+FORMULA = "^[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
+"""Text that a spreadsheet would run, for `re` as for RE2: `=`, `+`, `-`, `@`, their full-width forms, TAB, CR, LF."""
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
 _NOT_ON_A_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
@@ -41,6 +43,15 @@ def _cut(shown: str, characters: int) -> str:
         return shown
     mark = f"… [cut, {characters:,} characters in all]"
     return units[: 2 * (CELL_LIMIT - len(mark))].decode("utf-16-le", "ignore") + mark
+
+
+def no_formula(text: str) -> str:
+    """Returns the text so that no spreadsheet runs it as a formula (CSV injection, OWASP).
+
+    >>> no_formula("=1+1"), no_formula("a=1")
+    ("'=1+1", 'a=1')
+    """
+    return f"'{text}" if re.match(FORMULA, text) else text
 
 
 def one_line(text: str) -> str:

@@ -25,6 +25,8 @@ too (`DESCRIBE TABLE`). This page and the statements in `docs/sql` are made from
 - Any column of a Delta table can be null for a reader; here a column without an entry under *null* never is.
 - Text of times is ISO 8601 in UTC, so it sorts; lengths of time are seconds, sizes bytes, rates percent.
 - **A run of `reconcile` without a verdict counts for nothing**: it was killed, or still works. The views keep to that.
+- A re-check (`--only-failed-from`) has rows for the files that it compared alone. `latest_run` passes it over, so a
+  month never looks as if it had three files; `latest_files` and `open_mismatches` take what it found, file by file.
 - A table can get a column with a new version; none changes its meaning.
 
 | for | use |
@@ -33,7 +35,7 @@ too (`DESCRIBE TABLE`). This page and the statements in `docs/sql` are made from
 | Trino | [sql/trino.sql](sql/trino.sql) |
 | Spark SQL | [sql/spark.sql](sql/spark.sql) |
 | DuckDB | [sql/duckdb.sql](sql/duckdb.sql) |
-| the latest state, in all of them | [sql/views.sql](sql/views.sql): `latest_run`, `open_mismatches` |
+| the latest state, in all of them | [sql/views.sql](sql/views.sql): `latest_run`, `latest_files`, `open_mismatches` |
 | one query for each question | [sql/queries.sql](sql/queries.sql); tests run them in Spark SQL and in DuckDB |
 | small and fast tables | [maintain.md](maintain.md) |
 

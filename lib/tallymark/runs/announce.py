@@ -1,7 +1,7 @@
 """Tells people of a run: sends a message through all channels of the option `notify`, at once and in bounded time.
 
 Nothing here fails or delays a job: a channel that does not work is one warning, and after half a minute nobody waits
-for it any more. Whether there is something to tell is decided by the job.
+for it any more. Whether there is something to tell is decided by `tallymark.runs.telling`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _log = logging.getLogger(__name__)
 
 def announce(
     notice: Notice, options: NotifyOptions, environ: Mapping[str, str] = os.environ, patience: float = PATIENCE
-) -> None:
-    """Sends the message; never raises.
+) -> bool:
+    """Sends the message, and tells whether at least one channel took it; never raises.
 
     Args:
         environ: where ``env:`` references are looked up.
@@ -42,11 +42,14 @@ def announce(
         thread.start()
         threads.append((name, thread))
     end = time.monotonic() + patience
+    was_told = False
     for name, thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
         cause = f"no answer within {patience:.0f} s" if thread.is_alive() else failed.get(name)
         if cause is not None:
             _log.warning("nobody was told through %s: %s; the job itself is not touched by it", name, cause)
+        was_told |= cause is None
+    return was_told
 
 
 def _channels(

@@ -11,6 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 import tallymark
+from hook_server import NOTIFY, HookServer
 from s3_server import Bucket
 from tallymark.errors import ConfigError, IncompleteError
 from tallymark.runs.quality.run import QualityResult
@@ -49,13 +50,13 @@ def rows(spark: SparkSession, place: str) -> list[tuple[Any, ...]]:
 
 
 def test_a_version_is_split_into_good_and_quarantined_rows_and_again_the_same(
-    spark: SparkSession, orders: Path, caplog: pytest.LogCaptureFixture
+    spark: SparkSession, orders: Path, caplog: pytest.LogCaptureFixture, hook: HookServer
 ) -> None:
-    """What was written after the version is not judged, and a second run doubles nothing."""
+    """What was written after the version is not judged; a second run doubles nothing, and tells people nothing new."""
     caplog.set_level(logging.INFO)
     out = orders / "out"
     for again in (0, 1):
-        result = run(spark, orders, version="0")
+        result = run(spark, orders, version="0", notify=NOTIFY)
 
         assert result.exit_code == 1
         assert rows(spark, str(out / "delta/good")) == [(1, 5.0, "a@b"), (3, None, None), (4, 7.5, "c@d")]
@@ -77,6 +78,18 @@ def test_a_version_is_split_into_good_and_quarantined_rows_and_again_the_same(
     pages = "".join(path.read_text(errors="replace") for path in (out / "quality").rglob("*.*") if path.is_file())
     assert MARKER not in pages
     assert MARKER not in caplog.text
+    (message,) = (message for _, message in hook.received)
+    assert message["title"] == "quality failed: FAILED"
+    assert message["sentence"] == (
+        "FAILED: orders version 0: rows 4 = good 3 + quarantined 1; "
+        "cheap: 1 of 3 rows; address: 1 of 3 rows, within its share"
+    )
+    assert message["facts"] == {
+        "run": "one",
+        "table": str(orders / "orders"),
+        "rules": str(orders / "rules.yaml"),
+        "pages": str(out / "quality/one/docs/index.html"),
+    }
 
 
 def test_it_works_on_s3_and_ends_with_0_where_all_rules_pass(spark: SparkSession, orders: Path, bucket: Bucket) -> None:

@@ -20,6 +20,7 @@ from tallymark.errors import ConfigError
 from tallymark.io.cluster import require_filesystem, require_shared
 from tallymark.io.lock import hold_lock
 from tallymark.io.objects import ObjectStore, normalise_uri
+from tallymark.runs.bulkload.announcing import outcome, watched
 from tallymark.runs.bulkload.begun import JUDGED, Run, free_port
 from tallymark.runs.bulkload.benchmark import benchmark
 from tallymark.runs.bulkload.load import Poll, ShowProgress, load, one_cell
@@ -27,6 +28,7 @@ from tallymark.runs.bulkload.places import open_place
 from tallymark.runs.bulkload.replay import replay
 from tallymark.runs.quality.gate import open_gate
 from tallymark.runs.run_id import new_run_id
+from tallymark.runs.telling import telling
 
 
 def _no_progress(_files: int, _size: int, _poll: Poll) -> AbstractContextManager[object]:
@@ -66,14 +68,23 @@ def bulkload(
     is_local = str(spark.sparkContext.master).startswith("local")
     gate = open_gate(config.quality, config.rules, store, out, JUDGED)
     gate.require_fit(spark, {name: from_arrow_schema(schema) for name, schema in JUDGED.items()})
-    with hold_lock(store, out, run_id), open_place(config, os.environ, free_port() if is_local else None) as place:
+    port = free_port() if is_local else None
+    with (
+        telling(watched(config, store, out, run_id)) as tell,
+        hold_lock(store, out, run_id),
+        open_place(config, os.environ, port) as place,
+        place.server.connect("tallymark-driver") as connection,
+    ):
         run = Run(run_id, now, out, place, store, gate)
-        with place.server.connect("tallymark-driver") as connection:
-            if config.replay:
-                return replay(spark, config, run, connection)
-            if cell is not None:
-                return load(spark, config, run, connection, cell, show_progress)
-            return benchmark(spark, config, run, connection, wanted)
+        result: LoadResult | BenchmarkResult
+        if config.replay:
+            result = replay(spark, config, run, connection)
+        elif cell is not None:
+            result = load(spark, config, run, connection, cell, show_progress)
+        else:
+            result = benchmark(spark, config, run, connection, wanted)
+        tell(outcome(result))
+        return result
 
 
 def cells_of(config: BulkloadConfig) -> list[Cell]:

@@ -20,14 +20,19 @@ class IngestResult:
     published_objects: int
     exit_code: int
 
+    @property
+    def equation(self) -> str:
+        account = self.account
+        return (
+            f"extracted {account.extracted:,} = written {account.written:,} + duplicates {account.duplicates:,} "
+            f"+ quarantined {account.quarantined:,}"
+        )
+
     def lines(self) -> Iterator[str]:
         """Yield the summary, a line at a time."""
         account = self.account
         yield f"{self.status}: run {self.run_id} of {self.source}"
-        yield (
-            f"  extracted {account.extracted:,} = written {account.written:,} + duplicates {account.duplicates:,} "
-            f"+ quarantined {account.quarantined:,}"
-        )
+        yield f"  {self.equation}"
         for reason, count in sorted(account.reasons.items()):
             yield f"    {reason}: {count:,}"
         for uri, reason, detail in account.errors[:10]:

@@ -28,6 +28,7 @@ from tallymark.runs.ingest.inbox import Inbox
 from tallymark.runs.ingest.result import IngestResult
 from tallymark.runs.ingest.tables import Tables
 from tallymark.runs.quality.gate import Gate, Written, open_gate
+from tallymark.runs.telling import Outcome, Watched, telling
 
 _JUDGED = "ingest_logs"
 
@@ -49,8 +50,24 @@ def ingest(spark: SparkSession, config: IngestConfig | None = None, **options: o
     gate = open_gate(config.quality, config.rules, run.store, run.out, (_JUDGED,))
     gate.require_fit(spark, {_JUDGED: from_arrow_schema(LOGS)})
     require_shared(spark, run.out)
-    with hold_lock(run.store, run.out, run.run_id, config.lock_seconds) as lock:
-        return _ingest(spark, run, lock, gate)
+    with telling(_watched(run)) as tell:
+        with hold_lock(run.store, run.out, run.run_id, config.lock_seconds) as lock:
+            result = _ingest(spark, run, lock, gate)
+        tell(_outcome(result))
+    return result
+
+
+def _watched(run: Run) -> Watched:
+    return Watched("ingest", {"source": run.source, "out": run.out}, run.run_id, run.out, run.store, run.config.notify)
+
+
+def _outcome(result: IngestResult) -> Outcome:
+    told = {
+        COMPLETE: "all is accounted for",
+        INCOMPLETE: f"{len(result.account.errors):,} objects were not read to their end",
+        REFUSED: "more records are bad than the budget allows, so nothing is written",
+    }
+    return Outcome(result.exit_code == EXIT_MATCH, result.status, f"{told[result.status]}: {result.equation}")
 
 
 def _ingest(spark: SparkSession, run: Run, lock: HeldLock, gate: Gate) -> IngestResult:

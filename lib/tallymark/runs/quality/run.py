@@ -41,6 +41,7 @@ from tallymark.runs.quality.judging import (
 )
 from tallymark.runs.quality.rule_files import read_rule_file
 from tallymark.runs.run_id import new_run_id
+from tallymark.runs.telling import Outcome, Watched, sentence_of, telling
 
 GOOD, QUARANTINED = "good", "quarantined"
 
@@ -78,7 +79,7 @@ def quality(spark: SparkSession, config: QualityConfig | None = None, **options:
     require_filesystem(spark, out)
     version = _version(store, source, config.version)
     place = Place(store, out, config.run_id or new_run_id(now), now)
-    with hold_lock(store, out, place.run_id) as lock:
+    with telling(_watched(config, place, source)) as tell, hold_lock(store, out, place.run_id) as lock:
         frame = read_version(session_of_rules(spark), source, version)
         # Judged once, kept on disk for the three jobs that follow: the counts, the good rows, the others.
         rows = judge(frame, rules).persist(StorageLevel.DISK_ONLY)
@@ -89,7 +90,18 @@ def quality(spark: SparkSession, config: QualityConfig | None = None, **options:
         finally:
             rows.unpersist()
         keep(place, [Judged(rules, frame, verdict)], tables)
+        tell(_outcome(verdict, place))
     return QualityResult(verdict, place.index)
+
+
+def _watched(config: QualityConfig, place: Place, source: str) -> Watched:
+    thing = {"table": source, "rules": config.rules}
+    return Watched("quality", thing, place.run_id, place.out, place.store, config.notify)
+
+
+def _outcome(verdict: TableVerdict, place: Place) -> Outcome:
+    word = "PASSED" if verdict.passed else "FAILED"
+    return Outcome(verdict.passed, word, sentence_of(verdict.lines()), (("pages", place.index),))
 
 
 def _version(store: ObjectStore, source: str, wanted: int | None) -> int:

@@ -33,13 +33,14 @@ from tallymark.reconcile.tables import FILES, MISMATCHES, ddl
 from tallymark.runs.packing import pack
 from tallymark.runs.quality.gate import Gate, Written, open_gate
 from tallymark.runs.reconcile import publish
-from tallymark.runs.reconcile.announcing import tell_failure, tell_result
+from tallymark.runs.reconcile.announcing import outcome, watched
 from tallymark.runs.reconcile.begun import Run, begin, settings_of
 from tallymark.runs.reconcile.distributed import Poll, ShowProgress, Stages, partitions
 from tallymark.runs.reconcile.ledger import Ledger, counts_of
 from tallymark.runs.reconcile.listing import list_objects
 from tallymark.runs.reconcile.shipping import ObjectPair, ship
 from tallymark.runs.reconcile.summary import assert_equations
+from tallymark.runs.telling import telling
 
 _JUDGED = {"reconcile_files": "files", "reconcile_mismatches": "mismatches"}
 """The tables that rules can be about -> their names in the output."""
@@ -96,12 +97,9 @@ def reconcile(
     store = ObjectStore.from_environment(os.environ)
     gate = open_gate(config.quality, config.rules, store, run.out, _JUDGED)
     gate.require_fit(spark, {"reconcile_files": ddl(FILES), "reconcile_mismatches": ddl(MISMATCHES)})
-    try:
+    with telling(watched(config, store, run)) as tell:
         result, examples = _run(spark, config, gate, run, show_progress)
-    except Exception as error:
-        tell_failure(config, store, run, error)
-        raise
-    tell_result(config, result.summary, examples, result.reports)
+        tell(outcome(config, result.summary, examples, result.reports))
     return result
 
 
