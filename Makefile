@@ -14,7 +14,7 @@ venv: ## make .venv with the pins of requirements.txt
 jars: ## make .jars: what the local Spark needs for Delta and S3
 	@$(SETUP) classes
 
-demo: venv jars ## make sample data with known faults and reconcile it: no account, no server
+demo: jars ## make sample data with known faults and reconcile it: no account, no server
 	@$(PYTHON) demo/sample_data.py build/demo
 	@code=0; ./spark-submit.sh reconcile --source build/demo/source --backup build/demo/backup \
 	  --out build/demo/out --key device_id,seq || code=$$?; \
@@ -23,13 +23,13 @@ demo: venv jars ## make sample data with known faults and reconcile it: no accou
 	  *) echo "The job ended with exit code $$code; 1 or 3 was due." >&2; exit 1 ;; \
 	esac
 
-demo-ingest: venv jars ## pull encrypted logs from a faulty API into hours, twice, and compare with its truth
+demo-ingest: jars ## pull encrypted logs from a faulty API into hours, twice, and compare with its truth
 	@$(PYTHON) demo/ingest.py
 
 dashboard: venv ## show what the jobs left in their output folders: DASHBOARD=OUT[,OUT2...], at first those of the demos
 	@PYTHONPATH=lib .venv/bin/streamlit run lib/tallymark/dashboard/app.py -- $(DASHBOARD)
 
-demo-bulkload: venv jars ## make sample tenders, measure a small matrix and load them exactly once (RECORDS=245000 for all)
+demo-bulkload: jars ## make sample tenders, measure a small matrix and load them exactly once (RECORDS=245000 for all)
 	@rm -rf build/demo-bulkload
 	@$(PYTHON) demo/bulkload_data.py build/demo-bulkload/input $(or $(RECORDS),20000)
 	@./spark-submit.sh bulkload --conf conf/bulkload.yaml --output-dir build/demo-bulkload/out --repeat 1 \
@@ -42,7 +42,7 @@ demo-bulkload: venv jars ## make sample tenders, measure a small matrix and load
 	  *) echo "The load ended with exit code $$code; 1 was due." >&2; exit 1 ;; \
 	esac
 
-test: venv jars package ## run all tests but those of test-clusters, in two processes
+test: jars package ## run all tests but those of test-clusters, in two processes
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile
 
 check: venv ## lint, format, types, direction of imports, shell scripts
@@ -52,18 +52,18 @@ check: venv ## lint, format, types, direction of imports, shell scripts
 	@PYTHONPATH=lib .venv/bin/lint-imports
 	@.venv/bin/shellcheck spark-submit.sh .ci/run conf/*/*.sh
 
-bench: venv jars build/peers/requirements.txt ## measure reconcile and its peers (hours); a part: BENCH="--cases a --sizes 2"
+bench: jars build/peers/requirements.txt ## measure reconcile and its peers (hours); a part: BENCH="--cases a --sizes 2"
 	@$(PYTHON) benchmarks/reconcile/run.py $(BENCH)
 	@$(if $(BENCH),,$(PYTHON) benchmarks/reconcile/chart.py)
 
-bench-ingest: venv jars ## measure ingest beside bare decryption and a plain loop (half an hour)
+bench-ingest: jars ## measure ingest beside bare decryption and a plain loop (half an hour)
 	@$(PYTHON) benchmarks/ingest/run.py $(BENCH)
 
-bench-bulkload: venv jars ## measure bulkload against Spark's JDBC writer and psql; larger: BENCH="--records 2000000"
+bench-bulkload: jars ## measure bulkload against Spark's JDBC writer and psql; larger: BENCH="--records 2000000"
 	@$(PYTHON) benchmarks/bulkload/run.py $(BENCH)
 
 # --- export
-bench-export: venv jars build/peers-export/requirements.txt ## measure export and its peers (ten minutes); quicker: BENCH="--repetitions 1"
+bench-export: jars build/peers-export/requirements.txt ## measure export and its peers (ten minutes); quicker: BENCH="--repetitions 1"
 	@$(PYTHON) benchmarks/export/run.py $(BENCH)
 
 # The peers see the Spark of .venv through a .pth file, and nothing that they bring gets into .venv.
@@ -90,17 +90,17 @@ named-python:
 lock: venv ## make the lock files anew from requirements.txt and setup.py
 	@conf/package/package.sh lock
 
-test-clusters: venv jars package ## kill, slow down and double what a real YARN and a real standalone cluster run
+test-clusters: jars package ## kill, slow down and double what a real YARN and a real standalone cluster run
 	@$(PYTHON) -m pytest -m clusters tests/clusters
 
-demo-export: venv jars ## start a PostgreSQL, fill a table and export it by conf/export.yaml
+demo-export: jars ## start a PostgreSQL, fill a table and export it by conf/export.yaml
 	@$(PYTHON) demo/export_demo.py
 
 # --- quality
-bench-quality: venv jars ## measure what judging costs (minutes); larger: BENCH="--rows 10000000"
+bench-quality: jars ## measure what judging costs (minutes); larger: BENCH="--rows 10000000"
 	@TALLYMARK_JOBS=$(CURDIR)/benchmarks/quality ./spark-submit.sh run $(BENCH)
 
-demo-quality: venv jars ## judge the table of files that `make demo` left: a split, pages and a verdict below build/demo/quality
+demo-quality: jars ## judge the table of files that `make demo` left: a split, pages and a verdict below build/demo/quality
 	@./spark-submit.sh quality --conf conf/quality.yaml
 
 # --- the tables

@@ -80,7 +80,7 @@ find_submit() {
 submit="$(find_submit)"
 
 if [ -z "$submit" ]; then
-  cmp -s "$root/requirements.txt" "$venv/requirements.txt" || "$root/conf/local/setup.sh" venv
+  cmp -s "$root/requirements.txt" "$venv/requirements.txt" || "$root/conf/local/setup.sh" "$([ -n "$help" ] && echo venv || echo classes)"
   python="$venv/bin/python"
   # Named, or Spark's scripts start a Python just to find it.
   SPARK_HOME="$(echo "$venv"/lib/python3.*/site-packages/pyspark)"

@@ -24,39 +24,15 @@ lock() {
 
 find_python() {
   local name
-  for name in ${PYTHON:+"$PYTHON"} python3.11 python3.12 python3 python; do
-    # Run, not looked up: a version manager puts names on the path that answer "not installed".
-    if "$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1; then
+  for name in ${PYTHON:+"$PYTHON"} python3.11 python3.12 python3.13 python3 python; do
+    # Run, not looked up: a version manager puts names on the path that answer "not installed", and Debian's Python
+    # has no ensurepip before python3-venv is there.
+    if "$name" -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1; then
       command -v "$name"
       return
     fi
   done
-  fail "needs Python 3.11 or 3.12; found $(python3 -V 2>/dev/null || echo none). Install one, or name it: PYTHON=/path/to/python3.11"
-}
-
-make_venv() {
-  cmp -s "$root/requirements.txt" "$venv/requirements.txt" && return
-  lock
-  cmp -s "$root/requirements.txt" "$venv/requirements.txt" && return
-  local python log
-  python="$(find_python)"
-  log="$jars/venv.log"
-  say "making .venv with $("$python" -V), once; this takes some minutes"
-  rm -rf "$venv"
-  if ! "$python" -m venv "$venv" >"$log" 2>&1; then
-    rm -rf "$venv"
-    fail "$python cannot make a virtual environment; on Debian or Ubuntu: apt-get install -y python3-venv"
-  fi
-  if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
-    --requirement "$root/requirements.lock" >"$log" 2>&1; then
-    tail -n 5 "$log" >&2
-    fail "pip could not install requirements.lock; the whole log: $log"
-  fi
-  # Spark puts three archives of many thousand entries before everything else on the path of its Python workers and
-  # has them read again in every task: 0.1 s each. The same modules lie unpacked in this environment.
-  printf '%s\n' "import sys; sys.path[:] = [p for p in sys.path if not (p.startswith(sys.prefix) and p.endswith(('.jar', 'pyspark.zip', '-src.zip')))]" \
-    >"$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/lean_workers.pth"
-  cp "$root/requirements.txt" "$venv/requirements.txt"
+  return 1
 }
 
 java_version() {
@@ -66,20 +42,67 @@ java_version() {
 
 oldest_java=17
 # Java 24 removed what Hadoop asks for the user by.
-java_fits() { [ "${1:-0}" -ge "$oldest_java" ] && [ "$1" -lt 24 ]; }
-
-need_java() {
-  local version needed install="apt-get install -y openjdk-17-jre-headless"
+java_fits() {
+  local version
   version="$(java_version || true)"
-  java_fits "$version" && return
+  [ "${version:-0}" -ge "$oldest_java" ] && [ "$version" -lt 24 ]
+}
+
+# Tells in one message, with one command, all that the machine lacks:  need [python] [java]
+need() {
+  local what missing="" packages="" javas="17 or 21"
+  [ "$oldest_java" = 17 ] || javas="8, 11 or 17"
+  for what in "$@"; do
+    case "$what" in
+      python)
+        find_python >/dev/null && continue
+        missing="Python 3.11, 3.12 or 3.13 with its venv (found $(python3 -V 2>/dev/null || echo none))"
+        packages=python3-venv
+        ;;
+      java)
+        java_fits && continue
+        missing="${missing:+$missing and }Java $javas (found $(java_version || true))"
+        packages="${packages:+$packages }default-jre-headless"
+        ;;
+    esac
+  done
+  [ -n "$missing" ] || return 0
   if [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then
-    say "installing Java 17"
-    { apt-get update && DEBIAN_FRONTEND=noninteractive $install; } >/dev/null
-    java_fits "$(java_version)" && return
+    say "installing $packages"
+    # shellcheck disable=SC2086 # words
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y $packages; } >/dev/null
+    CI="" need "$@"
+    return
   fi
-  [ "$oldest_java" = 17 ] && needed="17 or 21" || needed="8, 11 or 17"
-  fail "needs Java $needed, found ${version:-none}. Install it: $install" \
-    "(and name it by JAVA_HOME where another is the default)"
+  fail "needs ${missing//(found )/(found none)}. On Debian and Ubuntu: apt-get install -y $packages." \
+    "Another than the default is named by PYTHON=/path/to/python3.11 or by JAVA_HOME"
+}
+
+make_venv() {
+  cmp -s "$root/requirements.txt" "$venv/requirements.txt" && return
+  need python
+  lock
+  cmp -s "$root/requirements.txt" "$venv/requirements.txt" && return
+  local python log
+  python="$(find_python)"
+  log="$jars/venv.log"
+  say "making .venv with $("$python" -V), once; this takes a minute or two"
+  rm -rf "$venv"
+  # uv first: it installs the rest in a tenth of pip's time. Where it cannot (a mirror that only pip.conf names), pip does.
+  awk '/^[^ #]/ { wanted = /^uv==/ } wanted' "$root/requirements.lock" >"$jars/uv.lock"
+  local pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --requirement)
+  if ! { "$python" -m venv "$venv" && "${pip[@]}" "$jars/uv.lock" && {
+    "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --require-hashes --requirement "$root/requirements.lock" ||
+      "${pip[@]}" "$root/requirements.lock"
+  }; } >"$log" 2>&1; then
+    tail -n 5 "$log" >&2
+    fail "could not install requirements.lock; the whole log: $log"
+  fi
+  # Spark puts three archives of many thousand entries before everything else on the path of its Python workers and
+  # has them read again in every task: 0.1 s each. The same modules lie unpacked in this environment.
+  printf '%s\n' "import sys; sys.path[:] = [p for p in sys.path if not (p.startswith(sys.prefix) and p.endswith(('.jar', 'pyspark.zip', '-src.zip')))]" \
+    >"$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/lean_workers.pth"
+  cp "$root/requirements.txt" "$venv/requirements.txt"
 }
 
 spark_home() { echo "$venv"/lib/python3.*/site-packages/pyspark; }
@@ -99,7 +122,7 @@ resolve() {
 fetch_jars() {
   local ivy="$1" target="$2"
   cmp -s "$ivy" "$target/ivy.xml" && return
-  need_java
+  need java
   lock
   rm -rf "$target" "$target.new"
   resolve "$ivy" "$target.new" "$jars/cache"
@@ -109,9 +132,10 @@ fetch_jars() {
 }
 
 make_jars() {
+  cmp -s "$root/requirements.txt" "$venv/requirements.txt" || need python java
   make_venv
   cmp -s "$here/ivy.xml" "$jars/spark/ivy.xml" && [ "$venv/requirements.txt" -ot "$jars/spark/ivy.xml" ] && return
-  need_java
+  need java
   lock
   cmp -s "$here/ivy.xml" "$jars/spark/ivy.xml" && [ "$venv/requirements.txt" -ot "$jars/spark/ivy.xml" ] && return
   local home work jar name
@@ -156,7 +180,7 @@ case "${1:-}" in
   venv) make_venv ;;
   java) # of 17 or newer, or of the version given
     oldest_java="${2:-17}"
-    need_java
+    need java
     ;;
   jars) make_jars ;;
   fetch) fetch_jars "$2" "$3" ;;

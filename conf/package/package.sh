@@ -41,8 +41,8 @@ make_environment() {
   rm -rf "$work"
   "$python" -m venv --without-pip "$work"
   # Wheels only: what is compiled here may ask for a newer C library than the cluster has.
-  "$python" -m pip --python "$work/bin/python" install --quiet --disable-pip-version-check --no-deps --require-hashes \
-    --only-binary :all: --requirement "$here/environment.lock"
+  "$root/.venv/bin/uv" pip install --quiet --python "$work/bin/python" --link-mode copy --compile-bytecode --no-deps \
+    --require-hashes --only-binary :all: --requirement "$here/environment.lock"
   mkdir -p "$dist"
   "$work/bin/python" "$here/contents.py" "$dist/environment.cdx.json" "$dist/environment.licences.csv"
   # What no run imports, a tenth of it.
@@ -65,10 +65,9 @@ unpack_environment() {
   mv "$new" "$dist/environment"
 }
 
-# Asks the package index; `uv` is only needed here, and lives in an environment of its own.
+# Asks the package index.
 make_lock() {
-  local uv="$root/build/uv/bin/uv" options=(--quiet --no-header --universal --python-version 3.11 --generate-hashes)
-  [ -x "$uv" ] || { "$root/.venv/bin/python" -m venv "$root/build/uv" && "$root/build/uv/bin/pip" install --quiet uv; }
+  local uv="$root/.venv/bin/uv" options=(--quiet --no-header --universal --python-version 3.11 --generate-hashes)
   cd "$root"
   # The lock that is there is kept where it still fits; remove it to take the newest of everything.
   "$uv" pip compile "${options[@]}" requirements.txt --output-file requirements.lock

@@ -173,24 +173,39 @@ def test_a_spark_submit_that_pip_installed_is_not_taken_for_a_cluster(
     assert json.loads(done.out)["argv"] == []
 
 
-def test_without_a_fitting_python_one_line_says_so(submit: Submit, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "missing", "packages"),
+    [
+        (["--help"], "Python 3.11, 3.12 or 3.13 with its venv (found Python 3.9.2)", "python3-venv"),
+        (
+            ["--source", "a", "--backup", "b"],
+            "Python 3.11, 3.12 or 3.13 with its venv (found Python 3.9.2) and Java 17 or 21 (found 16)",
+            "python3-venv default-jre-headless",
+        ),
+    ],
+)
+def test_what_the_machine_lacks_is_told_before_anything_is_made_with_one_command(
+    submit: Submit, tmp_path: Path, arguments: list[str], missing: str, packages: str
+) -> None:
     copy = tmp_path / "copy"
     for name in ("spark-submit.sh", "requirements.txt", "requirements.lock", "conf", "jobs", "lib"):
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         source = ROOT / name
         shutil.copytree(source, copy / name) if source.is_dir() else shutil.copy(source, copy / name)
-    for name in ("python", "python3", "python3.10", "python3.11", "python3.12"):
+    for name in ("python", "python3", "python3.10", "python3.11", "python3.12", "python3.13"):
         make_executable(tmp_path / f"old/{name}", '#!/bin/sh\n[ "$1" = -V ] && echo Python 3.9.2 && exit\nexit 1\n')
+    make_executable(tmp_path / "old/java", "#!/bin/sh\necho 'openjdk version \"16.0.2\" 2021-07-20' >&2\n")
 
     done = Submit(copy / "spark-submit.sh", submit.folder, submit.environment)(
-        "reconcile", "--help", PATH=f"{tmp_path}/old:/usr/bin:/bin"
+        "reconcile", *arguments, PATH=f"{tmp_path}/old:/usr/bin:/bin", JAVA_HOME="", CI=""
     )
 
     assert (done.code, done.out) == (2, "")
     assert done.err == (
-        "tallymark: needs Python 3.11 or 3.12; found Python 3.9.2. "
-        "Install one, or name it: PYTHON=/path/to/python3.11\n"
+        f"tallymark: needs {missing}. On Debian and Ubuntu: apt-get install -y {packages}. "
+        "Another than the default is named by PYTHON=/path/to/python3.11 or by JAVA_HOME\n"
     )
+    assert not (copy / ".venv").exists()
 
 
 def test_a_local_job_commits_to_delta_and_stays_silent(submit: Submit, jobs: Path, tmp_path: Path) -> None:
