@@ -91,9 +91,7 @@ def ingest_job(bucket: Bucket, server: S3Server, files: int = _FILES) -> Job:
 
     def left() -> object:
         rows = sorted(row["record_id"] for row in table(bucket, server, "logs"))
-        hours = [
-            bucket.client.get_object(Bucket=bucket.name, Key=f"out/{path}")["Body"].read() for path in hour_paths()
-        ]
+        hours = [bucket.get(f"out/{path}") for path in hour_paths()]
         return rows, [len(gzip.decompress(hour).splitlines()) for hour in hours]
 
     def hour_paths() -> list[str]:
@@ -134,7 +132,7 @@ def export_job(bucket: Bucket, database: Server, rows: int = 20_000) -> Job:
 
     def left() -> object:
         paths = [path for path in bucket.paths("orders") if path.startswith("part-")]
-        bodies = (bucket.client.get_object(Bucket=bucket.name, Key=f"orders/{path}")["Body"].read() for path in paths)
+        bodies = (bucket.get(f"orders/{path}") for path in paths)
         found = [int(line.split(b",")[0]) for body in bodies for line in body.splitlines()[1:]]
         return len(found), len(set(found)), sum(found)
 

@@ -42,4 +42,5 @@ def proxy(running_proxy: FaultProxy) -> FaultProxy:
     """The proxy, without the faults and requests of earlier tests."""
     running_proxy.faults.clear()
     running_proxy.requests.clear()
+    running_proxy.draw = None
     return running_proxy

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -72,6 +73,10 @@ class Bucket:
     def put(self, key: str, body: bytes = b"{}", **options: Any) -> None:
         self.client.put_object(Bucket=self.name, Key=key, Body=body, **options)
 
+    def get(self, key: str) -> bytes:
+        body: bytes = self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
+        return body
+
     def stored(self, key: str, body: bytes = b"{}") -> StoredObject:
         """Put an object and return it as the store under test lists it."""
         self.put(key, body)
@@ -124,6 +129,7 @@ class Fault:
     Either it answers ``status`` with an S3 error ``code``, or it forwards the request and hangs up
     after ``cut_after`` bytes of the body, or it sends the body that ``change`` makes of the real one,
     or it drops a header of the request, or adds or replaces headers of the answer, or hangs up in its place.
+    ``delay``: seconds before it does anything; ``refuse``: it hangs up and forwards nothing.
     """
 
     method: str = "GET"
@@ -137,16 +143,22 @@ class Fault:
     drop_header: str = ""
     lose_answer: bool = False
     add_headers: dict[str, str] = field(default_factory=dict)
+    delay: float = 0
+    refuse: bool = False
 
 
 @dataclass
 class FaultProxy:
-    """A proxy in front of an S3 server: hand it faults, read what was asked through it."""
+    """A proxy in front of an S3 server: hand it faults, or a function that draws them; read what was asked through it.
+
+    ``draw`` gets the method and path of each request for which there is no fault; it may do something else besides.
+    """
 
     upstream: str
     endpoint_url: str = ""
     faults: list[Fault] = field(default_factory=list)
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    draw: Callable[[str, str], Fault] | None = None
     lock: Any = field(default_factory=threading.Lock)
     writing: Any = field(default_factory=threading.Lock)  # S3 compares and writes in one step, moto in two
 
@@ -171,7 +183,7 @@ class FaultProxy:
                 if fault.times and meant:
                     fault.times -= 1
                     return fault
-        return Fault()
+        return self.draw(method, path) if self.draw else Fault()
 
 
 @contextmanager
@@ -207,6 +219,10 @@ class ProxyHandler(BaseHTTPRequestHandler):
         body = self._body()
         self.proxy.requests.append((self.command, self.path, dict(self.headers)))
         fault = self.proxy.take_fault(self.command, self.path, self.headers.get("Range", ""))
+        time.sleep(fault.delay)
+        if fault.refuse:
+            self.close_connection = True
+            return
         if fault.status:
             text = f"<Error><Code>{fault.code}</Code><Message>said the proxy</Message></Error>".encode()
             self._answer(fault.status, {"Content-Type": "application/xml"}, text, fault)

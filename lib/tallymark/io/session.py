@@ -108,6 +108,8 @@ def spark_session(app_name: str, conf: Mapping[str, str] = _NO_CONF) -> SparkSes
     warnings.filterwarnings("ignore", "Failed to add file", RuntimeWarning)
     session = SparkSession.builder.config(conf=submitted).getOrCreate()
     let_interrupts_pass()
+    # When Java is gone it would print a trace of its own; what is added up so feeds the progress only.
+    session.sparkContext._accumulatorServer.handle_error = lambda *_: None  # type: ignore[method-assign]
     return session
 
 
@@ -205,7 +207,8 @@ def let_interrupts_pass() -> None:
     # py4j closes the interrupted connection, as it must, and logs tracebacks about it by two loggers. What else it has
     # to say reaches the caller as an exception.
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
-    logging.getLogger().addFilter(lambda record: record.msg != "KeyboardInterrupt while sending command.")
+    told = {f"{kind} while sending command." for kind in ("KeyboardInterrupt", "Exception")}
+    logging.getLogger().addFilter(lambda record: record.msg not in told)
 
 
 def _jvm() -> Any:

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from tallymark.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, ConfigError, TallymarkError
 from tallymark.io.objects import ObjectStore
+from tallymark.io.spark_failures import why_spark_stopped
 from tallymark.report.legible import one_line
 
 _LOG_WIDTH = 120
@@ -37,14 +38,22 @@ def exit_code_of(job: str, work: Callable[[Console], int], unfinished: str) -> i
         return work(console)
     except TallymarkError as error:
         text = "\n".join(map(one_line, str(error).split("\n")))
-        console.print(f"{job}: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
+        _say(console, f"{job}: {text}")
         return error.exit_code
-    except Exception:  # a defect: keeps its traceback, but must not end with 1, which says DIFFERENT
-        logging.getLogger(__name__).exception("%s stopped; %s", job, unfinished)
+    except Exception as error:
+        reason = why_spark_stopped(error) if "py4j" in sys.modules else None
+        if reason is not None:
+            _say(console, f"{job}: {reason}; {unfinished}")
+        else:  # a defect: keeps its traceback, but must not end with 1, which says DIFFERENT
+            logging.getLogger(__name__).exception("%s stopped; %s", job, unfinished)
         return EXIT_INCOMPLETE
     except KeyboardInterrupt:
         console.print(f"{job}: interrupted; {unfinished}")
         return EXIT_INTERRUPTED
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def result_console() -> Console:

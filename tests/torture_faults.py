@@ -1,0 +1,174 @@
+"""What strikes a job at a moment that a seed draws: kills, a bad S3, a PostgreSQL that goes and comes, a wrong clock.
+
+The moment is a request to S3, of those that the job makes undisturbed: neither a slow machine nor a busy one changes
+it. All requests pass a `FaultProxy`, which asks the fault before it does anything.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from s3_server import Fault, FaultProxy
+from tallymark.io.embedded_postgres import RunningPostgres
+from torture_jobs import Running
+
+NO_FAULT = Fault()
+LIBFAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+
+
+@dataclass
+class Striking:
+    """A fault in work: counts the requests of a job and strikes at the ``moment``-th.
+
+    ``strike`` gets the job and tells whether it hit; a victim that is not there yet is waited for. ``bad`` draws what
+    happens to each request from then on.
+    """
+
+    moment: int
+    strike: Callable[[Running], bool] = lambda _: True
+    bad: Callable[[str, str], Fault] = lambda *_: NO_FAULT
+    running: Running | None = None
+    seen: int = 0
+    has_hit: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, method: str, path: str) -> Fault:
+        with self._lock:
+            self.seen += 1
+            if not self.has_hit and self.seen >= self.moment and self.running is not None:
+                self.has_hit = self.strike(self.running)
+            return self.bad(method, path) if self.has_hit else NO_FAULT
+
+
+def kill(random: Random, moment: int, victim: str) -> Striking:
+    """Kills a process of the job, or all; the request of that moment is done all the same, half of the time."""
+    is_done = random.random() < 0.5
+    fault = Striking(moment)
+
+    def strike(running: Running) -> bool:
+        return running.kill(victim) > 0
+
+    def bad(_method: str, _path: str) -> Fault:
+        fault.bad = lambda *_: NO_FAULT
+        return NO_FAULT if is_done else Fault(refuse=True)
+
+    fault.strike, fault.bad = strike, bad
+    return fault
+
+
+def storm(random: Random, moment: int) -> Striking:
+    """From then on a share of all requests goes wrong, each in another way."""
+    share = random.choice((0.1, 0.3, 0.6))
+
+    def bad(method: str, path: str) -> Fault:
+        if random.random() > share:
+            return NO_FAULT
+        kinds = [
+            Fault(status=503, code="SlowDown"),
+            Fault(status=500, code="InternalError"),
+            Fault(status=429, code="TooManyRequests"),
+            Fault(delay=random.random() * 2),
+            Fault(refuse=True),
+            Fault(lose_answer=True),
+        ]
+        if method == "GET":
+            kinds.append(Fault(cut_after=random.randrange(200)))
+            if any(f"/{name}/" in path for name in ("source", "backup", "in")):
+                # Such as a checksum that S3 kept and the bytes that came do not have.
+                kinds.append(Fault(change=one_bit(random), add_headers={"x-amz-checksum-crc32": "AAAAAA=="}))
+        return random.choice(kinds)
+
+    return Striking(moment, bad=bad)
+
+
+def one_bit(random: Random) -> Callable[[bytes], bytes]:
+    """Returns a function that flips one bit."""
+
+    def flip(body: bytes) -> bytes:
+        at = random.randrange(max(1, len(body)))
+        return body[:at] + bytes([body[at] ^ 1 << random.randrange(8)]) + body[at + 1 :] if body else body
+
+    return flip
+
+
+def away(random: Random, moment: int) -> Striking:
+    """S3 hangs up on everybody, for a while or for good."""
+    end = time.monotonic() + 3600
+    fault = Striking(moment)
+
+    def strike(_: Running) -> bool:
+        nonlocal end
+        end = time.monotonic() + random.choice((0.5, 4, 3600))
+        return True
+
+    fault.strike = strike
+    fault.bad = lambda *_: Fault(refuse=True) if time.monotonic() < end else NO_FAULT
+    return fault
+
+
+def hanging(_random: Random, moment: int) -> Striking:
+    """One request gets no answer for longer than anybody waits."""
+    fault = Striking(moment)
+
+    def bad(_method: str, _path: str) -> Fault:
+        fault.bad = lambda *_: NO_FAULT
+        return Fault(delay=70, refuse=True)
+
+    fault.bad = bad
+    return fault
+
+
+def forbidden(_random: Random, moment: int) -> Striking:
+    """From then on nothing may be written."""
+    denied = Fault(status=403, code="AccessDenied")
+    return Striking(moment, bad=lambda method, _: denied if method in {"PUT", "POST", "DELETE"} else NO_FAULT)
+
+
+def restart(random: Random, moment: int, postgres: RunningPostgres) -> Striking:
+    """PostgreSQL is stopped in one of three ways, and is back after a while."""
+    how, seconds = random.choice(("fast", "immediate", "kill -9")), random.choice((0, 1, 3))
+
+    def strike(_: Running) -> bool:
+        if how == "kill -9":
+            os.kill(int((postgres.folder / "data/postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        else:
+            postgres.stop(how)
+        time.sleep(seconds)
+        postgres.start()
+        return True
+
+    return Striking(moment, strike)
+
+
+def clock(random: Random, moment: int, file: Path) -> Striking:
+    """The clock of all processes of the job jumps, by what is written to the file that libfaketime reads."""
+    jump = random.choice(("-3h", "-40s", "+40s", "+3h", "+40d"))
+    file.write_text("+0")
+
+    def strike(_: Running) -> bool:
+        file.write_text(jump)
+        return True
+
+    return Striking(moment, strike)
+
+
+def with_clock(file: Path) -> dict[str, str]:
+    """Returns the environment in which processes live by the clock of the file."""
+    return {
+        "LD_PRELOAD": LIBFAKETIME,
+        "FAKETIME_TIMESTAMP_FILE": str(file),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DONT_RESET": "1",
+    }
+
+
+def install(proxy: FaultProxy, fault: Striking) -> None:
+    proxy.draw = fault
