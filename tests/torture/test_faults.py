@@ -129,12 +129,12 @@ def tell(job: Job, what: str, fault: Striking, ended: Submitted) -> None:
     print(f"torture: {job.name}: {what} {hit}: exit {ended.code}", flush=True)
 
 
-VICTIMS = [(name, victim) for name in JOBS for victim in ("driver", "jvm", "worker") if victim == "driver" or name in SPARK]
+VICTIMS = [
+    (name, victim) for name in JOBS for victim in ("driver", "jvm", "worker") if victim == "driver" or name in SPARK
+]
 
 
-@pytest.mark.parametrize(
-    ("name", "victim"), [pytest.param(*each, marks=LONG) for each in VICTIMS]
-)
+@pytest.mark.parametrize(("name", "victim"), [pytest.param(*each, marks=LONG) for each in VICTIMS])
 def test_a_process_is_killed(
     name: str, victim: str, scene: Scene, random: Random, proxy: FaultProxy, requests_of: Callable[[str], int]
 ) -> None:

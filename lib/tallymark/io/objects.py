@@ -16,12 +16,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from tallymark.errors import ConfigError
+from tallymark.errors import ConfigError, ObjectError
 from tallymark.io.stored import GENERATION, GcsSettings, S3Settings, StoredObject, shown
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 
 CHUNK_SIZE = 1 << 20
+_ASKED_AT_ONCE = 32
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _FORMS = "s3://BUCKET/FOLDER, gs://BUCKET/FOLDER"
 _PLAIN_MD5 = re.compile(r"[0-9a-fA-F]{32}")
@@ -121,6 +124,24 @@ class ObjectStore:
     def checksum(self, obj: StoredObject) -> str | None:
         """Return ``SHA256:...``, ``CRC64NVME:...`` or ``MD5:...`` if the store keeps one over the whole object."""
         return self._remote(obj.uri).checksum(obj) if is_remote(obj.uri) else None
+
+    def checksums(self, objects: Iterable[StoredObject]) -> dict[str, str]:
+        """Return what ``checksum`` tells of the objects whose ETag tells nothing of their bytes, by uri.
+
+        One request an object, ``_ASKED_AT_ONCE`` at a time. An object that cannot be asked is left out.
+        """
+        vague = (obj for obj in objects if is_s3(obj.uri) and single_part_md5(obj) is None)
+        with ThreadPoolExecutor(_ASKED_AT_ONCE, thread_name_prefix="tallymark-s3") as pool:
+            found: dict[str, str] = {}
+            while some := list(islice(vague, 100 * _ASKED_AT_ONCE)):
+                told = zip(some, pool.map(self._checksum_or_none, some), strict=True)
+                found |= {obj.uri: text for obj, text in told if text is not None}
+        return found
+
+    def _checksum_or_none(self, obj: StoredObject) -> str | None:
+        with suppress(ObjectError):  # whoever reads it will say so
+            return self.checksum(obj)
+        return None
 
     def stat(self, uri: str) -> StoredObject | None:
         """Return the one object at exactly this uri (a folder is none), or None."""

@@ -24,6 +24,7 @@ class StoredObject:
     keeps its bytes there as surrogates (pickle carries them, Arrow and JSON do not: use ``shown``).
     ``etag`` is what a store tells of the content: the ETag of S3; on GCS the MD5 in hexadecimal digits, or
     ``generation-N`` where it keeps none. ``version`` is the generation of GCS; ``crc32c`` its checksum, in base64.
+    ``checksum`` is that of S3 over the whole object, where it was asked for: see ``ObjectStore.checksums``.
     """
 
     path: str
@@ -34,6 +35,7 @@ class StoredObject:
     inode: int | None
     version: str | None
     crc32c: str | None = None
+    checksum: str | None = None
 
     @property
     def state(self) -> str:

@@ -28,6 +28,9 @@ class Identified(Protocol):
     @property
     def inode(self) -> int | None: ...
 
+    @property
+    def checksum(self) -> str | None: ...
+
 
 def settings_of(form: CanonicalForm, format: str, window: int, key: tuple[str, ...]) -> str:
     """Returns the settings on which the result of a pair depends, as JSON text."""
@@ -43,12 +46,13 @@ def is_trusted(item: Identified, told_by_etag: bool, listed_ns: int) -> bool:
         told_by_etag: the MD5 of the bytes that were read is the ETag.
         listed_ns: when the object was listed.
 
-    On S3 only such an ETag tells: that of many parts, or under SSE-KMS, is no MD5. A file is told by size, time and
+    On S3 such an ETag tells, or the checksum that it keeps over the whole object: the ETag of many parts, or under
+    SSE-KMS, is no MD5. A file is told by size, time and
     inode, unless it was written so shortly before that a second write may have left the same time: file systems
     have a tick of some milliseconds, or of a second or two.
     """
     if item.inode is None:
-        return told_by_etag
+        return told_by_etag or item.checksum is not None
     margin = _COARSE_NS if item.modified_ns % 1_000_000_000 == 0 else _TICK_NS
     return item.modified_ns + margin < listed_ns
 

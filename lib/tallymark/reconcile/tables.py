@@ -131,7 +131,9 @@ def _object(side: str) -> dict[str, str]:
         f"{side}_size": Column("bigint", "its size, bytes", null),
         f"{side}_modified_ns": Column("bigint", "when it was written, ns since 1970", null),
         f"{side}_inode": Column("bigint", "its inode", f"{null}, and on S3"),
-        f"{side}_etag": Column("string", "its ETag", f"{null}, and in a folder"),
+        f"{side}_etag": Column(
+            "string", "its ETag, and the checksum over all of it where the ETag is no MD5", f"{null}, and in a folder"
+        ),
     }
 
 

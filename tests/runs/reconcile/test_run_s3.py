@@ -110,6 +110,26 @@ def test_checksums_of_parts_prove_nothing(spark: SparkSession, bucket: Bucket, t
     assert (result.verdict, [row.proof for row in result.files.collect()]) == (Verdict.MATCH, ["compare"])
 
 
+def test_an_object_in_parts_is_known_again_by_the_checksum_that_s3_keeps_over_all_of_it(
+    spark: SparkSession, bucket: Bucket, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    for side, content in (("source", ONE), ("backup", ONE + TWO)):
+        put_in_parts(bucket, f"{side}/a.json", content)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint_url)
+
+    def proof(kind: str, checksum: str) -> str:
+        kept = {"x-amz-checksum-type": kind, "x-amz-checksum-crc64nvme": checksum}
+        proxy.faults[:] = [Fault("HEAD", path="a.json", add_headers=kept)]
+        (row,) = reconciled(spark, bucket, tmp_path).files.collect()
+        assert (row.source_records, row.backup_records, row.missing_in_source) == (1, 2, 1)
+        return str(row.proof)
+
+    assert proof("FULL_OBJECT", "AAAAAAAAAAA=") == "compare"
+    assert proof("FULL_OBJECT", "AAAAAAAAAAA=") == "remembered"
+    assert proof("FULL_OBJECT", "BBBBBBBBBBB=") == "compare"
+    assert proof("COMPOSITE", "BBBBBBBBBBB=") == "compare"
+
+
 def test_an_etag_that_is_no_md5_is_found_out(
     spark: SparkSession, bucket: Bucket, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:

@@ -206,8 +206,8 @@ def _records(chunks: Iterable[bytes], item: StoredObject, settings: Settings) ->
 
 
 def _equal_checksums(store: ObjectStore, source: StoredObject, backup: StoredObject) -> bool:
-    checksum = store.checksum(source)
-    return checksum is not None and checksum == store.checksum(backup)
+    checksum = source.checksum or store.checksum(source)
+    return checksum is not None and checksum == (backup.checksum or store.checksum(backup))
 
 
 class _NotIdenticalError(Exception):

@@ -29,13 +29,12 @@ def plan(config: ReconcileConfig) -> Forecast:
     listing = list_objects(store, config, run)
     settings = settings_of(config, store, listing.pairs)
     ledger = Ledger(store, run, settings, config.ledger)
+    pairs = ledger.identified(listing.pairs)
     known = (
-        {pair.number for pair in listing.pairs}
-        if ledger.repeated(listing.pairs)
-        else {pair.number for pair, _ in ledger.recall(listing.pairs)}
+        {pair.number for pair in pairs} if ledger.repeated(pairs) else {pair.number for pair, _ in ledger.recall(pairs)}
     )
     work: dict[str, Work] = {}
-    for pair in listing.pairs:
+    for pair in pairs:
         proof, to_read = (REMEMBERED, 0) if pair.number in known else _to_read(pair, settings)
         work[proof] = work.get(proof, Work()).plus(pair.bytes, to_read)
     to_read = sum(each.to_read for each in work.values())

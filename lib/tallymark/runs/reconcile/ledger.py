@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -13,11 +13,12 @@ from pyspark.sql import functions as F
 
 from tallymark.io import delta
 from tallymark.io.objects import ObjectStore
-from tallymark.io.stored import shown
+from tallymark.io.stored import StoredObject, shown
 from tallymark.reconcile.changes import BACKUP_ONLY, CHANGED, SOURCE_ONLY
 from tallymark.reconcile.counts import OF_PAIR, Counts
 from tallymark.reconcile.file_rows import MISMATCH_ORDER, in_order
 from tallymark.reconcile.ledger import REMEMBERED, is_trusted, ledger_row, settings_of
+from tallymark.reconcile.plan import Pair
 from tallymark.reconcile.stages import RESIDUE, arrow_schema
 from tallymark.reconcile.tables import FILES, LEDGER, LEDGER_RESIDUE, MISMATCHES, ddl
 from tallymark.runs.reconcile.begun import Run
@@ -45,6 +46,17 @@ class Ledger:
     run: Run
     settings: Settings
     is_wanted: bool
+
+    def identified(self, pairs: list[ObjectPair]) -> list[ObjectPair]:
+        """Returns the pairs with the checksums of those objects that nothing in a listing tells from others."""
+        if not self._is_kept:
+            return pairs
+        found = self.store.checksums(item for pair in pairs for item in (pair.source, pair.backup) if item is not None)
+
+        def told(item: StoredObject | None) -> StoredObject | None:
+            return item if item is None or item.uri not in found else replace(item, checksum=found[item.uri])
+
+        return [Pair(pair.number, told(pair.source), told(pair.backup)) for pair in pairs] if found else pairs
 
     def repeat(self, spark: SparkSession, pairs: list[ObjectPair]) -> tuple[pa.Table, str] | None:
         """Takes over the results of an earlier run if nothing at all has changed since.
@@ -185,7 +197,11 @@ class Ledger:
 def identity(pair: ObjectPair) -> Row:
     """Returns the columns `IDENTITY` of a pair, null for an object that is missing."""
     values = (getattr(item, name, None) for item in (pair.source, pair.backup) for name in _STATE)
-    return dict(zip(IDENTITY, (shown(value) if isinstance(value, str) else value for value in values)))
+    known = dict(zip(IDENTITY, (shown(value) if isinstance(value, str) else value for value in values)))
+    for side, item in (("source", pair.source), ("backup", pair.backup)):
+        if item is not None and item.checksum is not None:
+            known[f"{side}_etag"] = f"{item.etag} {item.checksum}"
+    return known
 
 
 def counts_of(recalled: Recalled) -> Counts:

@@ -113,8 +113,8 @@ def _run(
         if run.is_named:
             delta.clear_run(store, run.table("mismatches"), run.run_id)
 
-        pairs = listing.pairs
-        ledger = Ledger(store, run, settings_of(config, store, pairs), config.ledger)
+        ledger = Ledger(store, run, settings_of(config, store, listing.pairs), config.ledger)
+        pairs = ledger.identified(listing.pairs)
         files, fingerprint = ledger.repeat(spark, pairs) or _compare(spark, ledger, pairs, show_progress)
         files = pa.concat_tables([files, _left_alone(listing.young, run)])
         lock.check()
