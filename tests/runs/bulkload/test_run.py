@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from bulkload_loads import config_of, execute, people, query, write
 from bulkload_values import RECORDS, TABLE, check_stored
-from s3_server import Bucket
+from s3_server import Bucket, Fault, FaultProxy
 from table_nulls import undocumented_nulls
 from tallymark.bulkload.result import BenchmarkResult, Counts, LoadResult
 from tallymark.errors import ConfigError
@@ -84,6 +85,29 @@ def test_results_go_to_s3_as_to_a_folder(
     assert (progress["status"], progress["total_records_processed"]) == ("completed", 20)
     assert sum(batch["records_count"] for batch in stats["batches"]) == 20
     assert (results["status"], results["total_records"]) == ("completed", 20)
+
+
+def test_a_slow_source_shows_as_reading_and_never_as_loading(
+    spark: SparkSession,
+    fresh_database: Server,
+    bucket: Bucket,
+    proxy: FaultProxy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """L19: records are read and judged before the first cell, whatever Spark puts off."""
+    bucket.put("in/people.json", b"\n".join(json.dumps(one).encode() for one in people(0, 200)))
+    proxy.faults.append(Fault("GET", path="in/people.json", delay=10))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint_url)
+    places: dict[str, Any] = {**at(fresh_database), "input": f"{bucket.uri}/in"}
+    cells: dict[str, Any] = {"batch_size": (100,), "connections": (1,), "repeat": 1}
+
+    bulkload(spark, config_of(tmp_path, **places, **cells, method=("copy_text", "spark_jdbc"), run_id="bench"))
+
+    rows = DeltaTable(tmp_path / "out/delta/bulkload_cells").to_pyarrow_table().to_pylist()
+    assert {row["method"]: row["rows"] for row in rows} == {"copy_text": 200, "spark_jdbc": 200, "roofline": 200}
+    assert min(row["read_seconds"] for row in rows) >= 10
+    assert max(row["load_seconds"] for row in rows) < 10
 
 
 def test_a_benchmark_measures_every_cell_and_never_touches_the_tables_of_the_config(
