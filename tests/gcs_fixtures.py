@@ -7,26 +7,25 @@ from itertools import count
 
 import pytest
 
-from conftest import free_port
-from gcs_server import GcsBucket, gcs_client, start_gcs_server
-from s3_server import FaultProxy
+from gcs_server import GcsBucket, GcsServer, gcs_client, start_gcs_server
+from postgres_server import free_port
 
 _numbers = count(1)
 
 
 @pytest.fixture(scope="session")
-def running_gcs() -> Iterator[FaultProxy]:
-    with start_gcs_server(free_port()) as front:
-        yield front
+def gcs_server() -> Iterator[GcsServer]:
+    with start_gcs_server(free_port()) as server:
+        yield server
 
 
 @pytest.fixture
-def gcs(running_gcs: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> GcsBucket:
+def gcs(gcs_server: GcsServer, monkeypatch: pytest.MonkeyPatch) -> GcsBucket:
     """A bucket, and the environment in which the tools of Google find it; no fault and no request of earlier tests."""
-    running_gcs.faults.clear()
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", running_gcs.endpoint_url)
+    gcs_server.proxy.faults.clear()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_server.endpoint_url)
     name = f"bucket-{next(_numbers)}"
-    client = gcs_client(running_gcs.endpoint_url)
+    client = gcs_client(gcs_server.endpoint_url)
     client.create_bucket(name)
-    running_gcs.requests.clear()
-    return GcsBucket(name, client, running_gcs)
+    gcs_server.proxy.requests.clear()
+    return GcsBucket(name, client, gcs_server)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import pickle
 import subprocess
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gcs_server import GcsBucket
+from gcs_server import GcsBucket, without
 from s3_server import PAGE, QUICK, Bucket, Fault
 from tallymark.errors import ConfigError, IncompleteError, LockedError, ObjectError
 from tallymark.io import gcs_client
@@ -58,9 +57,9 @@ def test_a_long_listing_turns_its_pages(gcs: GcsBucket) -> None:
     keys = [f"{number:04}" for number in range(2 * PAGE + 5)]
     for key in keys:
         gcs.put(f"x/{key}")
-    gcs.front.requests.clear()
+    gcs.proxy.requests.clear()
     assert gcs.paths("x") == keys
-    assert len(gcs.front.requests) == 3
+    assert len(gcs.proxy.requests) == 3
 
 
 def test_what_a_listing_tells_of_an_object(gcs: GcsBucket) -> None:
@@ -78,9 +77,9 @@ def test_what_a_listing_tells_of_an_object(gcs: GcsBucket) -> None:
 def test_a_large_object_is_read_in_parts_and_a_small_one_in_one_request(gcs: GcsBucket) -> None:
     content = bytes(WINDOW.part_size) + b"end"
     large, small, empty = gcs.stored("large", content), gcs.stored("small", b"content"), gcs.stored("empty", b"")
-    gcs.front.requests.clear()
+    gcs.proxy.requests.clear()
     assert b"".join(gcs.store.read_chunks(large)) == content
-    assert sorted(str(headers.get("range")) for *_, headers in gcs.front.requests) == [
+    assert sorted(str(headers.get("range")) for *_, headers in gcs.proxy.requests) == [
         "bytes=0-8388607",
         "bytes=8388608-8388610",
     ]
@@ -96,7 +95,7 @@ def test_an_object_that_is_stored_as_gzip_arrives_as_stored(gcs: GcsBucket) -> N
     blob.upload_from_string(packed)
     (obj,) = gcs.store.list_objects(f"{gcs.uri}/x.json")
     assert read(gcs.store, obj) == packed
-    assert {headers.get("accept-encoding") for *_, headers in gcs.front.requests[-1:]} == {"gzip"}
+    assert {headers.get("accept-encoding") for *_, headers in gcs.proxy.requests[-1:]} == {"gzip"}
 
 
 def test_an_object_overwritten_after_the_listing_is_an_error(gcs: GcsBucket) -> None:
@@ -104,7 +103,7 @@ def test_an_object_overwritten_after_the_listing_is_an_error(gcs: GcsBucket) -> 
     obj = gcs.stored("x", b"before")
     gcs.put("x", b"after!")
     assert reason(gcs.store, obj) == "CHANGED_DURING_RUN"
-    assert reason(ObjectStore(gcs=GcsSettings(gcs.front.upstream, QUICK)), obj) == "CHANGED_DURING_RUN"
+    assert reason(ObjectStore(gcs=GcsSettings(gcs.server.bare_url, QUICK)), obj) == "CHANGED_DURING_RUN"
     gcs.client.bucket(gcs.name).blob("x").delete()
     assert reason(gcs.store, obj) == "DELETED_DURING_RUN"
     with pytest.raises(ObjectError, match="DELETED_DURING_RUN"):
@@ -125,7 +124,7 @@ def test_each_refusal_of_a_reading_has_its_reason_and_next_step(
     gcs: GcsBucket, status: int, expected: str, advice: str
 ) -> None:
     obj = gcs.stored("x", CONTENT)
-    gcs.front.faults.append(Fault(status=status, code="Said"))
+    gcs.proxy.faults.append(Fault(status=status, code="Said"))
     with pytest.raises(ObjectError, match=advice) as caught:
         read(gcs.store, obj)
     assert (caught.value.reason, caught.value.uri) == (expected, obj.uri)
@@ -143,7 +142,7 @@ PLACE_FAULTS = [
 def test_each_refusal_of_a_listing_has_its_class_cause_and_next_step(
     gcs: GcsBucket, status: int, kind: type[Exception], message: str
 ) -> None:
-    gcs.front.faults.append(Fault(status=status, code="Said"))
+    gcs.proxy.faults.append(Fault(status=status, code="Said"))
     with pytest.raises(kind, match=message) as caught:
         list(gcs.store.list_objects(f"{gcs.uri}/x"))
     assert type(caught.value) is kind
@@ -153,50 +152,35 @@ def test_a_short_outage_is_survived(gcs: GcsBucket, tmp_path: Path) -> None:
     obj = gcs.stored("x", CONTENT)
     (tmp_path / "y").write_bytes(b"y")
     for method in ("GET", "POST", "DELETE"):
-        gcs.front.faults.append(Fault(method, times=2, status=503, code="SlowDown"))
+        gcs.proxy.faults.append(Fault(method, times=2, status=503, code="SlowDown"))
     assert gcs.paths() == ["x"]
     gcs.store.put_file(tmp_path / "y", f"{gcs.uri}/y")
     gcs.store.delete_object(f"{gcs.uri}/y")
-    gcs.front.faults.append(Fault(times=2, cut_after=100_000))
+    gcs.proxy.faults.append(Fault(times=2, cut_after=100_000))
     assert read(gcs.store, obj) == CONTENT
-    gcs.front.faults.append(Fault(cut_after=100_000))
+    gcs.proxy.faults.append(Fault(cut_after=100_000))
     assert reason(gcs.store, obj) == "UNAVAILABLE"
 
 
 @pytest.mark.parametrize("change", [lambda body: body[:-1], lambda body: body + b"x", lambda body: b""])
 def test_bytes_that_are_missing_or_too_many_are_never_taken_for_the_object(gcs: GcsBucket, change: Any) -> None:
     obj = gcs.stored("x", CONTENT)
-    gcs.front.faults.append(Fault(change=change))
+    gcs.proxy.faults.append(Fault(change=change))
     assert reason(gcs.store, obj) == "SHORT_READ"
 
 
 def test_bytes_that_do_not_have_the_checksum_of_the_object_are_an_error(gcs: GcsBucket) -> None:
     obj = gcs.stored("x", CONTENT)
-    gcs.front.faults.append(Fault(change=lambda body: body[:-1] + bytes([body[-1] ^ 1])))
+    gcs.proxy.faults.append(Fault(change=lambda body: body[:-1] + bytes([body[-1] ^ 1])))
     assert reason(gcs.store, obj) == "CHECKSUM_MISMATCH"
     with gcs.store.read_ahead([obj]) as ahead:
         assert reason(ahead, obj) == "CHECKSUM_MISMATCH"
 
 
-def without(*names: str) -> Fault:
-    """Let the answers of the JSON API lack some fields of objects."""
-
-    def change(body: bytes) -> bytes:
-        if not body.startswith(b"{"):
-            return body
-        told = json.loads(body)
-        for item in told.get("items", [told]):
-            for name in names:
-                item.pop(name, None)
-        return json.dumps(told).encode()
-
-    return Fault(path="/storage/v1/b/", change=change)
-
-
 def test_a_composite_object_is_told_by_its_generation_and_proves_nothing_equal(gcs: GcsBucket) -> None:
     """GCS keeps no MD5 of it; the emulator would."""
     gcs.put("x", b"content")
-    gcs.front.faults.append(without("md5Hash"))
+    gcs.proxy.faults.append(without("md5Hash"))
     (obj,) = gcs.store.list_objects(gcs.uri)
     assert obj.etag == f"generation-{obj.version}"
     assert gcs.store.checksum(obj) is None
@@ -205,13 +189,13 @@ def test_a_composite_object_is_told_by_its_generation_and_proves_nothing_equal(g
 
 def test_an_encrypted_object_is_verified_though_its_listing_has_no_checksums(gcs: GcsBucket) -> None:
     gcs.put("x", b"content")
-    gcs.front.faults.append(without("md5Hash", "crc32c"))
+    gcs.proxy.faults.append(without("md5Hash", "crc32c"))
     (obj,) = gcs.store.list_objects(gcs.uri)
-    gcs.front.faults.clear()
+    gcs.proxy.faults.clear()
     assert obj.crc32c is None
     assert gcs.store.checksum(obj) == "MD5:mgNkuembtIDdJeHwKEyFVQ=="
     assert read(gcs.store, obj) == b"content"
-    gcs.front.faults.append(Fault(path="/download/", change=lambda _: b"CONTENT"))
+    gcs.proxy.faults.append(Fault(path="/download/", change=lambda _: b"CONTENT"))
     assert reason(gcs.store, obj) == "CHECKSUM_MISMATCH"
 
 
@@ -236,9 +220,9 @@ def test_a_file_is_published_only_over_the_state_that_its_writer_knows(gcs: GcsB
 
 def test_a_conditional_write_whose_answer_got_lost_counts_as_written(gcs: GcsBucket, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"mine")
-    gcs.front.faults.append(Fault("POST", path="/upload/", times=1, lose_answer=True))
+    gcs.proxy.faults.append(Fault("POST", path="/upload/", times=1, lose_answer=True))
     state = gcs.store.put_file_if(tmp_path / "x", f"{gcs.uri}/x", None)
-    assert len([method for method, *_ in gcs.front.requests if method == "POST"]) == 2
+    assert len([method for method, *_ in gcs.proxy.requests if method == "POST"]) == 2
     assert gcs.store.put_file_if(tmp_path / "x", f"{gcs.uri}/x", state) != state
 
 
@@ -272,7 +256,7 @@ def test_a_large_file_is_uploaded_whole_and_fetched_whole(gcs: GcsBucket, tmp_pa
 def test_the_key_of_an_unfinished_upload_is_in_no_message(gcs: GcsBucket, tmp_path: Path) -> None:
     """Whoever knows it may write."""
     (tmp_path / "large").write_bytes(bytes(9_000_000))
-    gcs.front.faults.append(Fault("PUT", path="upload_id", status=403, code="Said"))
+    gcs.proxy.faults.append(Fault("PUT", path="upload_id", status=403, code="Said"))
     with pytest.raises(
         IncompleteError, match=r"AccessDenied on .*: the account needs storage\.objects\.create"
     ) as caught:
