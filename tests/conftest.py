@@ -42,6 +42,8 @@ FOREIGN = (
     "TALLYMARK_JOBS",
     "VIRTUAL_ENV",
 )
+# What needs no Spark starts none, so there need be no Java to be found; a cluster's spark-submit is Java itself.
+NO_JAVA = {} if IS_SPARK35 else {"JAVA_HOME": "/nonexistent"}
 
 
 def start_environment(*, spark35: bool = IS_SPARK35) -> dict[str, str]:
@@ -104,6 +106,11 @@ class Submitted:
     code: int
     out: str
     err: str
+
+    @property
+    def said(self) -> str:
+        """Both: a cluster's spark-submit joins what a job writes to standard error with its output."""
+        return self.out + self.err
 
 
 @dataclass(frozen=True)
