@@ -146,7 +146,7 @@ def kill_when(reached: Callable[[], bool], *arguments: str, **environment: str) 
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     ) as started:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 300
         while not reached() and started.poll() is None and time.monotonic() < end:
             time.sleep(0.002)
         os.killpg(started.pid, signal.SIGKILL)
