@@ -3,10 +3,10 @@ PYTHON := .venv/bin/python
 SETUP := conf/local/setup.sh
 
 .DEFAULT_GOAL := help
-.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(MAKEFILE_LIST))
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' $(MAKEFILE_LIST))
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 venv: ## make .venv with the pins of requirements.txt
 	@$(SETUP) venv
@@ -102,6 +102,18 @@ bench-quality: jars ## measure what judging costs (minutes); larger: BENCH="--ro
 
 demo-quality: jars ## judge the table of files that `make demo` left: a split, pages and a verdict below build/demo/quality
 	@./spark-submit.sh quality --conf conf/quality.yaml
+
+# --- Spark 3.5
+# The story of each job, tables that the lines continue in turn, and whole runs, sessions, S3 and rules within a session:
+# what Spark computes and writes. The rest of the tests knows no Spark, or repeats these ways with other data.
+SPARK35_TESTS := tests/lines $(filter-out tests/jobs/test_cluster_% tests/jobs/test_spark_%,$(wildcard tests/jobs/test_*.py)) \
+  tests/io/test_session.py tests/io/test_spark_lines.py tests/io/test_cluster.py tests/quality tests/runs/quality \
+  tests/reconcile/test_settle.py tests/runs/reconcile/test_run.py tests/runs/reconcile/test_run_s3.py \
+  tests/runs/ingest/test_run.py tests/runs/bulkload/test_run.py
+
+test-spark35: jars ## run the tests named in the Makefile on Spark 3.5 and Delta Lake 3.3, as EMR 7 and Dataproc 2 have them
+	@$(SETUP) spark35
+	@.spark35/bin/python -m pytest --numprocesses 2 --dist loadfile $(or $(TESTS),$(SPARK35_TESTS))
 
 # --- the tables
 docs-tables: venv ## write docs/tables.md and docs/sql/{athena,trino,spark,duckdb}.sql from the columns in the code

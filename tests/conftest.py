@@ -43,6 +43,8 @@ FOREIGN = (
     "TALLYMARK_JOBS",
     "VIRTUAL_ENV",
 )
+# What needs no Spark starts none, so there need be no Java to be found; a cluster's spark-submit is Java itself.
+NO_JAVA = {} if IS_SPARK35 else {"JAVA_HOME": "/nonexistent"}
 
 
 def start_environment(*, spark35: bool = IS_SPARK35) -> dict[str, str]:
@@ -106,6 +108,11 @@ class Submitted:
     out: str
     err: str
 
+    @property
+    def said(self) -> str:
+        """Both: a cluster's spark-submit joins what a job writes to standard error with its output."""
+        return self.out + self.err
+
 
 @dataclass(frozen=True)
 class Submit:
@@ -140,7 +147,7 @@ def kill_when(reached: Callable[[], bool], *arguments: str, **environment: str) 
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     ) as started:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 300
         while not reached() and started.poll() is None and time.monotonic() < end:
             time.sleep(0.002)
         os.killpg(started.pid, signal.SIGKILL)

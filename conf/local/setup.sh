@@ -198,8 +198,6 @@ make_spark35() {
   local pins="$root/conf/spark35" log="$jars/spark35.log" packages
   is_made() { cmp -s <(cat "$pins"/*) "$spark35/pins" && [ "$venv/requirements.txt" -ot "$spark35/pins" ]; }
   is_made && return
-  "$venv/bin/python" -c 'import distutils' 2>/dev/null ||
-    fail "Spark 3.5 needs Python 3.11, and .venv has $("$venv/bin/python" -V): remove it, and name another: PYTHON=/path/to/python3.11"
   need java
   lock
   is_made && return

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from bulkload_loads import PEOPLE, counts, execute, people, query, write
-from conftest import PYTHON, ROOT, Submit
+from conftest import NO_JAVA, PYTHON, ROOT, Submit
 from s3_server import Bucket
 from tallymark.bulkload.result import Counts
 from tallymark.io.embedded_postgres import RunningPostgres
@@ -139,12 +139,12 @@ def test_files_on_s3_are_loaded_into_the_server_that_a_dotenv_file_names_and_the
     assert heading.endswith("p50 ms  p99 ms  WAL B/row  % roofline")
     results = json.loads((tmp_path / "out/migration_results.json").read_text())
     assert (results["cloud_provider"], results["total_records"]) == ("gcp", 1000)
-    assert "S3cr3t" not in ended.out + ended.err
+    assert "S3cr3t" not in ended.said
 
 
 def test_a_wrong_option_ends_with_2_before_spark_starts(submit: Submit) -> None:
-    ended = submit("bulkload", "--metod", "copy_text", JAVA_HOME="/nonexistent")
+    ended = submit("bulkload", "--metod", "copy_text", **NO_JAVA)
 
     assert ended.code == 2
-    assert "--method" in ended.err
-    assert "Traceback" not in ended.err
+    assert "--method" in ended.said
+    assert "Traceback" not in ended.said

@@ -10,7 +10,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet
 from deltalake import DeltaTable
 
-from conftest import Submit, kill_when
+from conftest import NO_JAVA, Submit, kill_when
 
 KEY = Fernet.generate_key().decode()
 MARKER = "PAYLOAD-MARKER"
@@ -46,16 +46,14 @@ def test_a_run_from_its_conf_file_to_its_exit_code_tells_no_secret(submit: Submi
     events = ["--conf", "spark.eventLog.enabled=true", "--conf", f"spark.eventLog.dir=file://{tmp_path}/events"]
 
     ended = submit(*events, "ingest", "--conf", str(conf), LOG_KEYS=KEY)
-    without_key = submit("ingest", "--conf", str(conf), JAVA_HOME="/nonexistent")
+    without_key = submit("ingest", "--conf", str(conf), **NO_JAVA)
 
     assert ended.code == 0, ended.err
     assert "extracted 61 = written 50 + duplicates 10 + quarantined 1" in ended.out
     assert without_key.code == 2
-    assert "env:LOG_KEYS is not there" in without_key.err
+    assert "env:LOG_KEYS is not there" in without_key.said
     told = [path for path in tmp_path.rglob("*") if path.is_file() and tmp_path / "in" not in path.parents]
-    texts = {str(path.relative_to(tmp_path)): path.read_bytes() for path in told} | {
-        "output": ended.out.encode() + ended.err.encode()
-    }
+    texts = {str(path.relative_to(tmp_path)): path.read_bytes() for path in told} | {"output": ended.said.encode()}
     assert any(name.startswith("events/") for name in texts)
     assert [name for name, text in texts.items() if KEY.encode() in text] == []
     holds_records = ("out/published", "out/delta/logs/dt=")

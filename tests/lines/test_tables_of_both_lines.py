@@ -53,7 +53,7 @@ def test_reconcile_remembers_what_the_other_line_has_compared(
     spark: SparkSession, local_line: Submit, tmp_path: Path
 ) -> None:
     """Each run gets a pair more, and reads the residue of those before: what is lost in one is found in the next."""
-    places = {name: str(tmp_path / name) for name in ("source", "backup", "out")}
+    places: dict[str, Any] = {name: str(tmp_path / name) for name in ("source", "backup", "out")}
     out = tmp_path / "out"
     put(tmp_path, "a.json", lines(1, 2, 3), lines(1, 2))
     first = tallymark.reconcile(spark, **places, run_id="first", key="id")
@@ -88,7 +88,7 @@ def test_ingest_and_quality_go_on_with_the_tables_of_the_other_line(
     rule: dict[str, Any] = {"name": "first_hour", "type": "expect_column_values_to_be_in_set"}
     rule |= {"kwargs": {"column": "hour", "value_set": ["00"]}}
     (tmp_path / "rules.yaml").write_text(json.dumps({"table": "logs", "expectations": [rule]}))
-    judge = {"table": f"{out}/delta/logs", "rules": f"{tmp_path}/rules.yaml", "out": f"{tmp_path}/judged"}
+    judge: dict[str, Any] = {"table": f"{out}/delta/logs", "rules": f"{tmp_path}/rules.yaml", "out": f"{tmp_path}/judged"}
 
     write_items(tmp_path / "in/a.json", 0, 10)
     first = tallymark.ingest(spark, input=f"{tmp_path}/in", out=str(out))

@@ -32,7 +32,7 @@ class SparkLine:
     delta_package: str
 
 
-_LINES = {
+_LINES: dict[tuple[int, ...], tuple[int, int, str]] = {
     (3, 5): (8, 3, "io.delta:delta-spark_2.12:3.3.3"),
     (4, 0): (17, 4, "io.delta:delta-spark_4.0_2.13:4.4.0"),
     (4, 1): (17, 4, "io.delta:delta-spark_4.1_2.13:4.4.0"),
