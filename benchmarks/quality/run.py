@@ -71,9 +71,12 @@ def cases(frame: DataFrame, scratch: Path) -> dict[str, Callable[[], None]]:
         if level is not None:
             rows.unpersist(blocking=True)
 
-    def pages() -> None:
+    def pages(level: StorageLevel | None) -> None:
         verdict = count(judge(frame, rules), rules, "t", 0)
+        if level is not None:  # as Great Expectations does by default
+            frame.persist(level)
         suite.write_pages([suite.Judged(rules, frame, verdict)], "run", datetime.now(timezone.utc), scratch / "docs")
+        frame.unpersist(blocking=True)
 
     def copy() -> None:
         frame.write.format("delta").mode("overwrite").save(str(scratch / "copy"))
@@ -84,7 +87,8 @@ def cases(frame: DataFrame, scratch: Path) -> dict[str, Callable[[], None]]:
         "split, both tables, not kept": lambda: split(None),
         "split, both tables, kept on disk": lambda: split(StorageLevel.DISK_ONLY),
         "split, both tables, kept in memory": lambda: split(StorageLevel.MEMORY_AND_DISK),
-        "count, suite and pages": pages,
+        "count, suite and pages": lambda: pages(None),
+        "count, suite and pages, rows kept": lambda: pages(StorageLevel.MEMORY_AND_DISK),
     }
 
 

@@ -122,7 +122,7 @@ def _write_reports(
     }
     own = join(summary.out, f"runs/{summary.run_id}")
     write_json(summary, folder / "report.json")
-    write_excel(summary, files(), mismatches(), folder / "report.xlsx")
+    write_excel(summary, files, mismatches(), folder / "report.xlsx")
     made = {
         "report (JSON)": (folder / "report.json", join(own, "report.json")),
         "report (Excel)": (folder / "report.xlsx", join(own, "report.xlsx")),

@@ -46,6 +46,9 @@ _JUDGED = {"reconcile_files": "files", "reconcile_mismatches": "mismatches"}
 """The tables that rules can be about -> their names in the output."""
 
 
+_ROWS_AT_ONCE = 10_000  # that are Python objects, ten times as large as in the table
+
+
 @dataclass(frozen=True)
 class ReconcileResult:
     """What a run found: the summary, this run's rows of the tables, and where the reports are."""
@@ -174,8 +177,9 @@ def _write_mismatches(store: ObjectStore, run: Run, explained: DataFrame | None,
 
 
 def _file_rows(pairs: list[ObjectPair], counts: dict[int, Counts], run: Run) -> pa.Table:
-    rows = [file_row(counts[pair.number], _place(pair, run)) for pair in pairs]
-    files = pa.Table.from_pylist(rows, arrow_schema(FILES))
+    parts = [pairs[start : start + _ROWS_AT_ONCE] for start in range(0, len(pairs), _ROWS_AT_ONCE)]
+    rows = ([file_row(counts[pair.number], _place(pair, run)) for pair in part] for part in parts or [[]])
+    files = pa.concat_tables(pa.Table.from_pylist(each, arrow_schema(FILES)) for each in rows)
     assert_equations(files)
     return files
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, fields
 from fractions import Fraction
 from heapq import nsmallest
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -159,7 +160,8 @@ def _sum(batch: pa.RecordBatch, name: str) -> int:
 
 def assert_equations(files: pa.Table) -> None:
     """Raises AccountingError where the counts of a file do not add up."""
-    for row in files.to_pylist():
+    batches = files.to_batches(max_chunksize=10_000)  # a row as Python object is ten times as large
+    for row in chain.from_iterable(batch.to_pylist() for batch in batches):
         if row["source_records"] is None:
             continue
         counts = {field.name: row[field.name] for field in fields(Totals) if field.name in row}
