@@ -44,7 +44,7 @@ FULL = OSError(errno.ENOSPC, "No space left on device", "/tmp/tallymark-x/page.h
         (Py4JNetworkError("Answer from Java side is empty"), "Spark's Java process has ended, killed perhaps"),
         (CRASHED, "a Python worker of Spark was killed, perhaps for want of memory"),
         (PySparkException("... java.io.IOException: No space left on device ..."), "SPARK_LOCAL_DIRS"),
-        (FULL, "cannot write /tmp/tallymark-x/page.html: No space left on device; free some space"),
+        (FULL, "cannot use /tmp/tallymark-x/page.html: No space left on device; free some space"),
     ],
 )
 @pytest.mark.parametrize("wrapped", [False, True])

@@ -21,7 +21,7 @@ from tallymark.io.spark_failures import why_spark_stopped
 from tallymark.report.legible import one_line
 
 _LOG_WIDTH = 120
-_FULL = {errno.EDQUOT, errno.ENOSPC, errno.EROFS}
+_OF_A_DISK = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
 _SHIPPED = Path("tallymark-environment.json")
 
 
@@ -55,9 +55,10 @@ def exit_code_of(job: str, work: Callable[[Console], int], unfinished: str) -> i
 
 
 def _from_outside(error: Exception) -> str | None:
-    """Returns why no job could have gone on: processes of Spark were killed, or a disk of this machine is full."""
-    if isinstance(error, OSError) and error.errno in _FULL:
-        return f"cannot write {one_line(str(error.filename or 'a file'))}: {error.strerror}; free some space, run again"
+    """Returns why no job could have gone on: processes of Spark were killed, or a disk of this machine is full or shut."""
+    if isinstance(error, OSError) and error.errno in _OF_A_DISK:
+        what = one_line(str(error.filename or "a file"))
+        return f"cannot use {what}: {error.strerror}; free some space or give this user the right, then run again"
     return why_spark_stopped(error) if "py4j" in sys.modules else None
 
 
