@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from s3_server import Fault, FaultProxy
+from s3_server import Fault
 from tallymark.io.embedded_postgres import RunningPostgres
 from torture_jobs import Running
 
@@ -31,6 +31,7 @@ class Striking:
     happens to each request from then on.
     """
 
+    name: str
     moment: int
     strike: Callable[[Running], bool] = lambda _: True
     bad: Callable[[str, str], Fault] = lambda *_: NO_FAULT
@@ -50,7 +51,7 @@ class Striking:
 def kill(random: Random, moment: int, victim: str) -> Striking:
     """Kills a process of the job, or all; the request of that moment is done all the same, half of the time."""
     is_done = random.random() < 0.5
-    fault = Striking(moment)
+    fault = Striking(f"kill -9 of the {victim}", moment)
 
     def strike(running: Running) -> bool:
         return running.kill(victim) > 0
@@ -85,7 +86,7 @@ def storm(random: Random, moment: int) -> Striking:
                 kinds.append(Fault(change=one_bit(random), add_headers={"x-amz-checksum-crc32": "AAAAAA=="}))
         return random.choice(kinds)
 
-    return Striking(moment, bad=bad)
+    return Striking(f"S3 fails in {share:.0%}", moment, bad=bad)
 
 
 def one_bit(random: Random) -> Callable[[bytes], bytes]:
@@ -100,22 +101,23 @@ def one_bit(random: Random) -> Callable[[bytes], bytes]:
 
 def away(random: Random, moment: int) -> Striking:
     """S3 hangs up on everybody, for a while or for good."""
-    end = time.monotonic() + 3600
-    fault = Striking(moment)
+    seconds = random.choice((0.5, 4, 3600))
+    end = 0.0
 
     def strike(_: Running) -> bool:
         nonlocal end
-        end = time.monotonic() + random.choice((0.5, 4, 3600))
+        end = time.monotonic() + seconds
         return True
 
-    fault.strike = strike
-    fault.bad = lambda *_: Fault(refuse=True) if time.monotonic() < end else NO_FAULT
-    return fault
+    def bad(_method: str, _path: str) -> Fault:
+        return Fault(refuse=True) if time.monotonic() < end else NO_FAULT
+
+    return Striking(f"S3 is away for {seconds} s", moment, strike, bad)
 
 
 def hanging(_random: Random, moment: int) -> Striking:
     """One request gets no answer for longer than anybody waits."""
-    fault = Striking(moment)
+    fault = Striking("S3 lets one wait for 70 s", moment)
 
     def bad(_method: str, _path: str) -> Fault:
         fault.bad = lambda *_: NO_FAULT
@@ -128,7 +130,7 @@ def hanging(_random: Random, moment: int) -> Striking:
 def forbidden(_random: Random, moment: int) -> Striking:
     """From then on nothing may be written."""
     denied = Fault(status=403, code="AccessDenied")
-    return Striking(moment, bad=lambda method, _: denied if method in {"PUT", "POST", "DELETE"} else NO_FAULT)
+    return Striking("S3 forbids to write", moment, bad=lambda method, _: denied if method in {"PUT", "POST", "DELETE"} else NO_FAULT)
 
 
 def restart(random: Random, moment: int, postgres: RunningPostgres) -> Striking:
@@ -144,7 +146,7 @@ def restart(random: Random, moment: int, postgres: RunningPostgres) -> Striking:
         postgres.start()
         return True
 
-    return Striking(moment, strike)
+    return Striking(f"PostgreSQL: {how}, back after {seconds} s", moment, strike)
 
 
 def clock(random: Random, moment: int, file: Path) -> Striking:
@@ -156,7 +158,7 @@ def clock(random: Random, moment: int, file: Path) -> Striking:
         file.write_text(jump)
         return True
 
-    return Striking(moment, strike)
+    return Striking(f"the clock jumps by {jump}", moment, strike)
 
 
 def with_clock(file: Path) -> dict[str, str]:
@@ -169,6 +171,3 @@ def with_clock(file: Path) -> dict[str, str]:
         "FAKETIME_DONT_RESET": "1",
     }
 
-
-def install(proxy: FaultProxy, fault: Striking) -> None:
-    proxy.draw = fault

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from itertools import repeat
 
 import pytest
 from hypothesis import given, settings
@@ -153,6 +154,17 @@ def test_a_record_beyond_the_limit_is_an_error(monkeypatch: pytest.MonkeyPatch) 
     assert failure(b'{"a":"' + long + b'"}', "jsonl", piece=1 << 18) == "RECORD_TOO_LARGE"
     assert failure(b'[{"a":"' + long + b'"}]', "array", piece=1 << 18) == "RECORD_TOO_LARGE"
     assert failure(b'id\n"' + long + b'"\n', "csv", piece=1 << 18) == "RECORD_TOO_LARGE"
+    # A small gzip can hold gigabytes without a line end: what is beyond the limit is not even asked for.
+    endless = repeat(b"x" * (1 << 18), 100)
+    with pytest.raises(ObjectError, match="RECORD_TOO_LARGE"):
+        open_records(endless, "x.json", "x.json")
+    assert next(endless)
+
+
+@pytest.mark.parametrize("text", [b"[" * 1_000_002, b'[{"a":' + b"[" * 1_000_000, b'{"a":\n' + b"[" * 1_000_000])
+def test_a_nesting_without_an_end_is_an_error(text: bytes) -> None:
+    """Each level is remembered until it closes; gigabytes of brackets fit into a small gzip."""
+    assert failure(text, "array") == "TOO_DEEP"
 
 
 def test_csv_types_are_never_guessed() -> None:

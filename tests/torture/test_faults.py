@@ -11,28 +11,35 @@ read, must then find one more difference.
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import tempfile
 import time
-from collections.abc import Callable
-from itertools import count
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 
 import pytest
 
 import torture_faults as faults
+from bulkload_loads import execute
 from cluster_jobs import Job
 from conftest import Submitted
-from postgres_fixtures import make_database
 from s3_server import Bucket, FaultProxy, S3Server
 from tallymark.io.embedded_postgres import RunningPostgres
 from tallymark.io.postgres import Server
 from torture_faults import Striking
-from torture_jobs import JOBS, Scene, again, start, with_more
+from torture_jobs import JOBS, Folder, Scene, again, start, with_more
 
 SEED = os.environ.get("TORTURE_SEED", "1")
 MINUTES = 20
 LONG = pytest.mark.torture
-SPARK = ("reconcile", "ingest", "bulkload", "quality")
+REQUESTS = {"reconcile": 170, "ingest": 90, "bulkload": 100, "export": 150, "quality": 60, "maintain": 30}
+"""About as many requests to S3 as each job makes undisturbed: moments are drawn from so many."""
+ON_SPARK = ("reconcile", "ingest", "bulkload", "quality")
+NOBODY = 65534
 _BEGUN = time.monotonic()
 
 
@@ -49,41 +56,24 @@ def random(request: pytest.FixtureRequest) -> Random:
 
 
 @pytest.fixture
-def new_scene(s3_server: S3Server, postgres: Server, bucket: Bucket, tmp_path: Path) -> Callable[[], Scene]:
-    """Makes scenes; `bucket` keeps the developer's AWS account out."""
-    numbers = count()
-
-    def make() -> Scene:
-        own = Bucket(f"{bucket.name}-{next(numbers)}", bucket.client, bucket.store)
-        own.client.create_bucket(Bucket=own.name)
-        folder = tmp_path / own.name
-        folder.mkdir()
-        return Scene(own, s3_server, make_database(postgres), folder)
-
-    return make
+def scene(bucket: Bucket, s3_server: S3Server, fresh_database: Server, tmp_path: Path) -> Scene:
+    return Scene(bucket, s3_server, fresh_database, tmp_path)
 
 
 @pytest.fixture
-def scene(new_scene: Callable[[], Scene]) -> Scene:
-    return new_scene()
+def open_folder() -> Iterator[Path]:
+    """A folder that other users can reach."""
+    folder = Path(tempfile.mkdtemp(prefix="tallymark-tests-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
 
 
-_requests: dict[str, int] = {}
-
-
-@pytest.fixture
-def requests_of(new_scene: Callable[[], Scene], proxy: FaultProxy) -> Callable[[str], int]:
-    """How many requests to S3 a job makes undisturbed: it is tried once, on data of its own."""
-
-    def requests(name: str) -> int:
-        if name not in _requests:
-            scene = new_scene()
-            job, fault = JOBS[name](scene), Striking(0)
-            assert_whole(job, strike(job, fault, proxy, scene.folder))
-            _requests[name] = fault.seen
-        return _requests[name]
-
-    return requests
+def in_folder(scene: Scene, folder: Path) -> Scene:
+    """Returns the scene on local folders."""
+    place = Folder(str(folder / "place"), None, scene.place.store)
+    Path(place.name).mkdir()
+    return Scene(place, scene.s3, scene.database, folder)
 
 
 def assert_whole(job: Job, ended: Submitted) -> None:
@@ -104,63 +94,164 @@ def assert_honest(job: Job, ended: Submitted) -> None:
         assert "INCOMPLETE" in ended.out or f"\n{job.name}: " in f"\n{ended.err}", said
 
 
-def strike(job: Job, fault: Striking, proxy: FaultProxy, folder: Path, **environment: str) -> Submitted:
-    """Starts the job and lets the fault strike."""
-    proxy.draw = fault
-    with start(job, folder, AWS_ENDPOINT_URL=proxy.endpoint_url, **environment) as running:
-        fault.running = running
-        ended = running.ended()
-    proxy.draw = None
-    return ended
-
-
-def repair(job: Job, scene: Scene, folder: Path) -> None:
+def repair(job: Job, scene: Scene) -> None:
     """Starts the job again, undisturbed, and `reconcile` once more on other data."""
-    with start(again(job), folder / "again") as running:
+    with start(again(job), scene.folder / "again") as running:
         assert_whole(job, running.ended())
     if job.name == "reconcile":
         more = with_more(job, scene.place)
-        with start(more, folder / "more") as running:
+        with start(more, scene.folder / "more") as running:
             assert_whole(more, running.ended())
 
 
-def tell(job: Job, what: str, fault: Striking, ended: Submitted) -> None:
-    hit = f"at request {fault.moment} of {fault.seen}" if fault.has_hit else f"not met in {fault.seen} requests"
-    print(f"torture: {job.name}: {what} {hit}: exit {ended.code}", flush=True)
-
-
-VICTIMS = [
-    (name, victim) for name in JOBS for victim in ("driver", "jvm", "worker") if victim == "driver" or name in SPARK
-]
-
-
-@pytest.mark.parametrize(("name", "victim"), [pytest.param(*each, marks=LONG) for each in VICTIMS])
-def test_a_process_is_killed(
-    name: str, victim: str, scene: Scene, random: Random, proxy: FaultProxy, requests_of: Callable[[str], int]
+def torture(
+    name: str, scene: Scene, random: Random, proxy: FaultProxy, fault: Callable[[Random, int], Striking], **more: str
 ) -> None:
-    moment = random.randint(1, requests_of(name))
-    job = JOBS[name](scene)
-    fault = faults.kill(random, moment, victim)
-
-    ended = strike(job, fault, proxy, scene.folder / "struck")
-
-    tell(job, f"kill -9 of the {victim}", fault, ended)
-    if not (victim == "driver" and fault.has_hit):
+    """One round with a fault that strikes at a request."""
+    job, striking = JOBS[name](scene), fault(random, random.randint(1, REQUESTS[name]))
+    proxy.draw = striking
+    with start(job, scene.folder / "struck", AWS_ENDPOINT_URL=proxy.endpoint_url, **more) as running:
+        striking.running = running
+        ended = running.ended()
+    proxy.draw = None
+    hit = f"at request {striking.moment} of {striking.seen}" if striking.has_hit else f"not in {striking.seen} requests"
+    print(f"torture: {job.name}: {striking.name}, {hit}: exit {ended.code}", flush=True)
+    if ended.code >= 0:
         assert_honest(job, ended)
-    repair(job, scene, scene.folder)
+    repair(job, scene)
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=LONG) for name in JOBS])
-@pytest.mark.parametrize("kind", ["storm", "away", "forbidden"])
-def test_s3_goes_wrong(
-    name: str, kind: str, scene: Scene, random: Random, proxy: FaultProxy, requests_of: Callable[[str], int]
+def rounds(*short: tuple[str, str], **by_kind: tuple[str, ...]) -> pytest.MarkDecorator:
+    """One round for each kind of fault and each of its jobs; the ``short`` ones belong to `make test`."""
+    pairs = [(kind, name) for kind, names in by_kind.items() for name in names]
+    marks = {pair: () if pair in short else LONG for pair in pairs}
+    return pytest.mark.parametrize(("kind", "name"), [pytest.param(*pair, marks=marks[pair]) for pair in pairs])
+
+
+@rounds(
+    ("driver", "export"), ("jvm", "reconcile"),
+    driver=tuple(JOBS), jvm=ON_SPARK, worker=ON_SPARK,
+)  # fmt: skip
+def test_a_process_is_killed(kind: str, name: str, scene: Scene, random: Random, proxy: FaultProxy) -> None:
+    torture(name, scene, random, proxy, partial(faults.kill, victim=kind))
+
+
+@rounds(
+    ("storm", "ingest"),
+    storm=tuple(JOBS), away=tuple(JOBS), forbidden=tuple(JOBS), hanging=("reconcile", "maintain"),
+)  # fmt: skip
+def test_s3_goes_wrong(kind: str, name: str, scene: Scene, random: Random, proxy: FaultProxy) -> None:
+    torture(name, scene, random, proxy, getattr(faults, kind))
+
+
+@rounds(restart=("bulkload", "export"))
+def test_postgresql_is_restarted(
+    kind: str, name: str, scene: Scene, random: Random, proxy: FaultProxy, running_postgres: RunningPostgres
 ) -> None:
-    moment = random.randint(1, requests_of(name))
+    torture(name, scene, random, proxy, partial(faults.restart, postgres=running_postgres))
+
+
+@rounds(clock=tuple(JOBS))
+def test_the_clock_jumps(kind: str, name: str, scene: Scene, random: Random, proxy: FaultProxy) -> None:
+    if not Path(faults.LIBFAKETIME).exists():
+        pytest.fail("libfaketime is missing: apt-get install -y faketime")
+    file = scene.folder / "clock"
+    torture(name, scene, random, proxy, partial(faults.clock, file=file), **faults.with_clock(file))
+
+
+@LONG
+@pytest.mark.parametrize("name", JOBS)
+def test_two_start_at_once(name: str, scene: Scene, random: Random) -> None:
+    """One of them does it; the other finds the lock, or that all is done."""
     job = JOBS[name](scene)
-    fault = getattr(faults, kind)(random, moment)
+    with start(job, scene.folder / "first") as first:
+        time.sleep(random.random() * 2)
+        with start(job, scene.folder / "second") as second:
+            ended = [first.ended(), second.ended()]
+    print(f"torture: {name}: two at once: exit {[one.code for one in ended]}", flush=True)
 
-    ended = strike(job, fault, proxy, scene.folder / "struck")
+    assert job.code in {one.code for one in ended}
+    for one in ended:
+        done = name == "export" and "a finished export is there" in one.err
+        assert one.code in {job.code, 4, *([2] if done else [])}, one.err[-3000:]
+        assert "Traceback" not in one.err
+    assert job.left() == job.expected
 
-    tell(job, f"S3: {kind}", fault, ended)
-    assert_honest(job, ended)
-    repair(job, scene, scene.folder)
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Callable[[], None]]:
+    """Makes the folder a disk of its own; yields what makes it a large one."""
+    if os.geteuid() != 0:
+        pytest.fail("only root can make a small disk: run these rounds as root")
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o777)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=777", "tmpfs", str(folder)], check=True)
+
+    def grow() -> None:
+        subprocess.run(["mount", "-o", "remount,size=1g", str(folder)], check=True)
+
+    try:
+        yield grow
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@LONG
+@pytest.mark.parametrize("what", ["out", "temporary files"])
+@pytest.mark.parametrize("name", JOBS)
+def test_a_disk_is_full(what: str, name: str, scene: Scene, random: Random, tmp_path: Path) -> None:
+    local = in_folder(scene, tmp_path)
+    disk = Path(local.place.name, "out") if what == "out" else tmp_path / "temporary"
+    with small_disk(disk, "1g") as grow:
+        job = JOBS[name](local)
+        used = (os.statvfs(disk).f_blocks - os.statvfs(disk).f_bfree) * os.statvfs(disk).f_frsize
+        size = used + random.choice((4, 16, 40, 100)) * 1024
+        subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
+        temporary = {} if what == "out" else {"TMPDIR": str(disk), "SPARK_LOCAL_DIRS": str(disk)}
+        with start(job, tmp_path / "struck", **temporary) as running:
+            ended = running.ended()
+        print(f"torture: {name}: {what} on a disk of {size >> 10} kB: exit {ended.code}", flush=True)
+        assert_honest(job, ended)
+        grow()
+        repair(job, local)
+
+
+@LONG
+def test_the_disk_of_postgresql_is_full(scene: Scene, running_postgres: RunningPostgres) -> None:
+    """53100 in the middle of COPY."""
+    folder = running_postgres.folder / f"small-{scene.database.dbname}"
+    with small_disk(folder, "400k") as grow:
+        space = f"small_{scene.database.dbname}"
+        execute(scene.database, f"CREATE TABLESPACE {space} LOCATION '{folder}'")
+        execute(scene.database, f"ALTER ROLE postgres IN DATABASE {scene.database.dbname} SET default_tablespace = {space}")
+        job = JOBS["bulkload"](scene)
+        with start(job, scene.folder / "struck") as running:
+            ended = running.ended()
+        print(f"torture: bulkload: a tablespace of 400 kB: exit {ended.code}", flush=True)
+        assert ended.code == 3
+        assert_honest(job, ended)
+        grow()
+        repair(job, scene)
+        execute(scene.database, "DROP TABLE IF EXISTS people CASCADE")
+
+
+@LONG
+@pytest.mark.parametrize("name", JOBS)
+def test_the_output_folder_may_not_be_written(name: str, scene: Scene, open_folder: Path) -> None:
+    """Root may write everywhere, so the job is started as nobody."""
+    local = in_folder(scene, open_folder)
+    job = JOBS[name](local)
+    place = Path(local.place.name)
+    for path in (place, *place.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups") if os.geteuid() == 0 else ()
+    with start(job, open_folder / "struck", *before, HOME=str(open_folder)) as running:
+        ended = running.ended()
+    print(f"torture: {name}: no right to write: exit {ended.code}", flush=True)
+
+    assert ended.code in {2, 3}
+    assert "Traceback" not in ended.err
+    assert f"\n{name}: " in f"\n{ended.err}"
+    for path in (place, *place.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    repair(job, local)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import orjson
 
 from tallymark.reconcile.json_path import Path, remove, sort_arrays
-from tallymark.records.json_tree import EXPONENT_DIGITS, InvalidRecord, Node, number_text, parse, write
+from tallymark.records.json_tree import EXPONENT_DIGITS, InvalidRecord, Node, is_too_large, number_text, parse, write
 
 __all__ = ["VERSION", "CanonicalForm", "InvalidRecord", "canonicalise", "invalid_reason", "record_hash"]
 
@@ -135,6 +135,8 @@ def _proven(record: bytes) -> tuple[Any] | None:
     The proof: `orjson` writes the value again in the order it was read. Where that gives the tokens of the record,
     no name was repeated and no number rounded.
     """
+    if is_too_large(record):
+        return None
     try:
         value = orjson.loads(record)
         again = orjson.dumps(value)
@@ -183,6 +185,8 @@ def _outside_strings(text: bytes) -> bytes | None:
 
 def _surely_valid(record: bytes) -> bool:
     """Tells whether `orjson` proves that nothing is wrong: it reads the record, and no member was lost."""
+    if is_too_large(record):
+        return False
     try:
         again = orjson.dumps(orjson.loads(record))
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):

@@ -49,10 +49,11 @@ def open_rows(chunks: Iterable[bytes], uri: str) -> tuple[Header, Iterator[Block
     source = iter(chunks)
     text = b""
     for chunk in source:
-        text += chunk
-        if b"\n" in text.lstrip(b"\r\n"):
+        text = (text + chunk).lstrip(b"\r\n")
+        if b"\n" in text:
             break
-    text = text.lstrip(b"\r\n")
+        if len(text) > RECORD_LIMIT:
+            raise ObjectError(uri, "RECORD_TOO_LARGE", f"the header of the CSV exceeds {RECORD_LIMIT >> 20} MB")
     delimiter = _delimiter(text.partition(b"\n")[0])
     blocks = _blocks(chain((text,), source), delimiter, uri)
     first = next(blocks, None)

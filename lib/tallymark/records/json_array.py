@@ -22,6 +22,8 @@ _VALUE = msgspec.json.Decoder(msgspec.Raw)
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["\[\]{},]', re.DOTALL)
 _LIKELY_END = re.compile(rb"[}\]](?=\s*,\s*[{\[])")
 _GUESSES = 8
+_MOST_LEVELS = 1_000_000
+"""Each open bracket is remembered; `json_tree` reads far fewer levels."""
 _PAIRS = {b"]": b"[", b"}": b"{"}
 
 
@@ -48,7 +50,7 @@ def split(chunks: Iterable[bytes], uri: str) -> Iterator[Block]:
 
     Raises:
         ObjectError: CUT_ARRAY (the text ends early), BROKEN_ARRAY (brackets or commas do not fit, or text
-            follows the end), RECORD_TOO_LARGE.
+            follows the end), RECORD_TOO_LARGE, TOO_DEEP.
     """
     source = iter(chunks)
     text = b""
@@ -180,7 +182,7 @@ def _scan(text: bytes, uri: str, first: bool) -> tuple[list[bytes], int, bool]:
         if mark == b'"':
             break
         if mark in b"[{":
-            stack.append(mark)
+            _open(stack, mark, uri)
         elif mark == b"," and not stack:
             elements.append(_element(text[start : token.start()], uri))
             used = start = token.end()
@@ -196,6 +198,12 @@ def _scan(text: bytes, uri: str, first: bool) -> tuple[list[bytes], int, bool]:
                     elements.append(_element(last, uri))
                 return elements, token.end(), True
     return elements, used, False
+
+
+def _open(stack: list[bytes], mark: bytes, uri: str) -> None:
+    if len(stack) == _MOST_LEVELS:
+        raise ObjectError(uri, "TOO_DEEP", f"a record has more than {_MOST_LEVELS:,} levels; write the object again")
+    stack.append(mark)
 
 
 def _element(text: bytes, uri: str) -> bytes:
@@ -215,7 +223,7 @@ def _values(text: bytes, uri: str, most: int | None = None) -> tuple[list[bytes]
         if mark == b'"':
             break
         if mark in b"[{":
-            stack.append(mark)
+            _open(stack, mark, uri)
         elif mark in b"]}":
             if not stack or stack.pop() != _PAIRS[mark]:
                 raise ObjectError(uri, "BROKEN_ARRAY", "a bracket closes nothing or another kind of bracket")

@@ -5,6 +5,7 @@ Called by the scripts in `jobs/`, which alone read argv.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ from tallymark.io.spark_failures import why_spark_stopped
 from tallymark.report.legible import one_line
 
 _LOG_WIDTH = 120
+_OF_A_DISK = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
 _SHIPPED = Path("tallymark-environment.json")
 
 
@@ -37,11 +39,11 @@ def exit_code_of(job: str, work: Callable[[Console], int], unfinished: str) -> i
     try:
         return work(console)
     except TallymarkError as error:
-        text = "\n".join(map(one_line, str(error).split("\n")))
+        text = _from_outside(error) or "\n".join(map(one_line, str(error).split("\n")))
         _say(console, f"{job}: {text}")
         return error.exit_code
     except Exception as error:
-        reason = why_spark_stopped(error) if "py4j" in sys.modules else None
+        reason = _from_outside(error)
         if reason is not None:
             _say(console, f"{job}: {reason}; {unfinished}")
         else:  # a defect: keeps its traceback, but must not end with 1, which says DIFFERENT
@@ -50,6 +52,14 @@ def exit_code_of(job: str, work: Callable[[Console], int], unfinished: str) -> i
     except KeyboardInterrupt:
         console.print(f"{job}: interrupted; {unfinished}")
         return EXIT_INTERRUPTED
+
+
+def _from_outside(error: Exception) -> str | None:
+    """Returns why no job could have gone on: processes of Spark were killed, or a disk of this machine is full or shut."""
+    if isinstance(error, OSError) and error.errno in _OF_A_DISK:
+        what = one_line(str(error.filename or "a file"))
+        return f"cannot use {what}: {error.strerror}; free some space or give this user the right, then run again"
+    return why_spark_stopped(error) if "py4j" in sys.modules else None
 
 
 def _say(console: Console, text: str) -> None:
