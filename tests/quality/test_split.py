@@ -202,6 +202,7 @@ def test_every_row_that_fails_is_quarantined_with_its_rules_and_no_other(spark: 
         ("expect_column_values_to_not_be_null", {"column": "ii"}, "there is no column ii. Did you mean i?"),
         ("expect_column_values_to_be_between", {"column": "s", "min_value": 1}, "s is of type text, not number"),
         ("expect_column_values_to_match_regex", {"column": "i", "regex": "1"}, "i is of type number, not text"),
+        ("expect_column_values_to_match_regex", {"column": "s", "regex": "("}, "'(' is no regular expression of Java"),
         ("expect_column_pair_values_to_be_equal", {"column_A": "i", "column_B": "s"}, "of different types"),
         ("unexpected_rows_expectation", {"unexpected_rows_query": "SELECT * FROM {batch} WHERE ii > 1"}, "ii"),
         ("expect_table_row_count_to_be_between", {"max_value": 1, "row_condition": "ii > 1", **SPARK_ROWS}, "ii"),
@@ -220,6 +221,13 @@ def test_a_rule_that_does_not_fit_the_table_is_refused_before_data_is_read(
     with pytest.raises(ConfigError, match=r"^--rules r\.yaml: rule r: ") as caught:
         judge(broken, rules_of(("r", kind, kwargs)))
     assert problem in str(caught.value)
+
+
+def test_a_column_that_the_split_could_not_write_is_named_before_data_is_read(spark: SparkSession) -> None:
+    not_null = rules_of(("r", "expect_column_values_to_not_be_null", {"column": "i"}))
+    for name in ("unit price", FAILED_RULES):
+        with pytest.raises(ConfigError, match=f"the table has a column '?{name}"):
+            judge(spark.range(1).selectExpr("id AS i", f"1 AS `{name}`"), not_null)
 
 
 def test_a_table_verdict_says_how_many_rows_fail_what() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from datetime import datetime, timezone
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tallymark.quality.split import count, judge
 from tallymark.quality.suite import Judged, write_pages
 
 NOW = datetime(2026, 3, 17, 14, tzinfo=timezone.utc)
-MARKER, PUBLIC = "marker-7f3a", "shown-51c2"
+MARKER, PUBLIC = "marker-7f3a", "shown-51c2<script>alert(1)</script>"
 
 
 def text_of(docs: Path) -> str:
@@ -69,7 +70,9 @@ def test_values_of_a_private_column_stand_in_no_page_and_no_log_and_nothing_is_r
     assert [(rule.rule, rule.failed) for rule in one.verdict.rules] == [
         ("p", 1), ("s", 2), ("u", 2), ("ps", 1), ("q", 0),
     ]  # fmt: skip
-    assert PUBLIC in pages
+    assert escape(PUBLIC) in pages
+    assert PUBLIC not in pages  # their templates would run it
+    assert pages.count("script-src 'none'") == len(list((tmp_path / "docs").rglob("*.html")))
     assert MARKER not in pages
     assert MARKER not in logged
     assert len(list((tmp_path / "docs/validations").rglob("*.html"))) == 2

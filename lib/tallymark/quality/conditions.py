@@ -12,8 +12,9 @@ from functools import reduce
 from operator import and_, or_
 from typing import Any
 
-from pyspark.errors import AnalysisException, ParseException
-from pyspark.sql import Column, DataFrame
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import AnalysisException, ParseException, PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -59,7 +60,7 @@ def condition_for(rule: Rule, frame: DataFrame, copies: Column | None = None) ->
 
 
 def require_fit(rules: RuleFile, frame: DataFrame) -> None:
-    """Holds the rules against the schema; no data is read.
+    """Holds the rules against the schema; no row of the table is read.
 
     Raises:
         ConfigError: a rule names a column that is missing or of the wrong type, or SQL that Spark does not understand.
@@ -89,7 +90,18 @@ def _misfit(rule: Rule, frame: DataFrame) -> str | None:
         frame.select(*_asked(rule, frame))
     except (AnalysisException, ParseException) as error:
         return f"rule {rule.name}: Spark does not understand it: {str(error).strip().partition(chr(10))[0]}"
+    if "regex" in rule.kwargs and not _is_pattern(rule.kwargs["regex"], frame.sparkSession):
+        return f"rule {rule.name}: regex: {rule.kwargs['regex']!r} is no regular expression of Java: correct it"
     return None
+
+
+def _is_pattern(regex: str, spark: SparkSession) -> bool:
+    """Asks Spark, on a row of its own: the analysis takes any text, and the first record would end the run."""
+    try:
+        spark.range(1).select(F.lit("").rlike(regex)).collect()
+    except (PySparkException, Py4JJavaError):
+        return False
+    return True
 
 
 def _asked(rule: Rule, frame: DataFrame) -> list[Column]:

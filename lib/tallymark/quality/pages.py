@@ -1,4 +1,4 @@
-"""Makes the Data Docs open without a network: nothing remote, a plain style, and a first page that is no script.
+"""Makes the Data Docs open without a network and run nothing: a plain style, and a first page that is no script.
 
 Great Expectations' pages load styles, symbols and the table of their index from five places in the Internet; without
 them the index is empty and a verdict is a blank. Called by `tallymark.quality.suite`.
@@ -18,6 +18,11 @@ _REMOTE = re.compile(
     r"""<script[^>]*\bsrc=["']https?:[^>]*>\s*</script>|<(?:link|img)[^>]*\b(?:href|src)=["']https?:[^>]*>""",
     re.IGNORECASE,
 )
+# Their own scripts need a library that was remote.
+_POLICY = (
+    '<meta http-equiv="Content-Security-Policy" '
+    "content=\"script-src 'none'; object-src 'none'; base-uri 'none'; form-action 'none'\">"
+)
 _STYLE = """<style>
 :root { color-scheme: light dark }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem }
@@ -35,6 +40,7 @@ def make_offline(folder: Path) -> None:
     """Takes what is remote out of the pages of a site, and the pictures of its tour, which are most of its bytes."""
     for page in folder.rglob("*.html"):
         text = _REMOTE.sub("", page.read_text(encoding="utf-8"))
+        text = re.sub("<head[^>]*>", lambda head: head[0] + _POLICY, text, count=1)
         page.write_text(text.replace("</head>", f"{_STYLE}</head>", 1), encoding="utf-8")
     for name in _DEMONSTRATIONS:
         (folder / "static/images" / name).unlink(missing_ok=True)
@@ -43,7 +49,7 @@ def make_offline(folder: Path) -> None:
 def write_index(folder: Path, run_id: str, verdicts: Sequence[TableVerdict]) -> None:
     """Replaces the first page of a site by one that says what was found and leads to the others."""
     title = f"Quality of run {escape(run_id)}"
-    head = f'<head><meta charset="utf-8"><title>{title}</title>{_STYLE}</head>'
+    head = f'<head><meta charset="utf-8">{_POLICY}<title>{title}</title>{_STYLE}</head>'
     body = "".join(_table(folder, verdict) for verdict in verdicts)
     text = f'<!DOCTYPE html>\n<html lang="en">{head}<body><h1>{title}</h1>{body}</body></html>\n'
     (folder / "index.html").write_text(text, encoding="utf-8")

@@ -20,6 +20,7 @@ from tallymark.quality.verdict import RuleVerdict, TableVerdict
 
 FAILED_RULES = "failed_rules"
 """array<string>: the names of the rules that the row fails, in the order of the file; empty for a good row."""
+_NOT_IN_A_NAME = set(" ,;{}()\n\t=")
 _COPIES, _APART = "__tallymark_copies", "__tallymark_apart"
 
 
@@ -32,6 +33,12 @@ def judge(frame: DataFrame, rules: RuleFile) -> DataFrame:
     if FAILED_RULES in frame.columns:
         raise ConfigError(f"the table has a column {FAILED_RULES}, which the split adds: rename it")
     require_fit(rules, frame)
+    unwritable = [name for name in frame.columns if _NOT_IN_A_NAME & set(name)]
+    if unwritable:
+        raise ConfigError(
+            f"the table has a column {unwritable[0]!r}, which good and quarantined could not have: Delta takes such a "
+            "name only with column mapping, which fewer readers know; judge a copy with other names"
+        )
     judged, marks = frame, []
     for number, rule in enumerate(rules.row_rules):
         copies = None

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -107,13 +108,24 @@ def _run_suite(context: Any, judged: Judged, run_id: str, run_time: datetime) ->
     ]
     if shown:
         samples = _validate(rules, batch, _suite(f"{rules.table} samples", shown), _WITH_SAMPLES)
-        results |= {result.expectation_config.meta["rule"]: result for result in samples.results}
+        for result in samples.results:
+            result.result = _escaped(result.result)
+            results[result.expectation_config.meta["rule"]] = result
     found.results = list(results.values())
     identifier = RunIdentifier(run_name=run_id, run_time=run_time)
     found.meta |= {"run_id": identifier, "validation_time": run_time, "version": judged.verdict.version}
     context.validation_results_store.store_validation_results(
         found, ValidationResultIdentifier(ExpectationSuiteIdentifier(rules.table), identifier, batch.id)
     )
+
+
+def _escaped(found: Any) -> Any:
+    """Returns a result for their templates, which write a value into the page as it is: it could be a script."""
+    if isinstance(found, Mapping):
+        return {name: _escaped(value) for name, value in found.items()}
+    if isinstance(found, list | tuple):
+        return [_escaped(value) for value in found]
+    return escape(found) if isinstance(found, str) else found
 
 
 def _validate(rules: RuleFile, batch: Any, suite: Any, result_format: Mapping[str, Any]) -> Any:
