@@ -43,7 +43,7 @@ def test_spark_and_delta_rs_write_and_read_one_table(gs_spark: SparkSession, gcs
     assert table is not None
     delta_upkeep.join_small_files(table, [])
     assert delta_upkeep.count_rows(table) == 3
-    assert delta_upkeep.remove_old_files(table, 0, dry_run=True) == 2
+    assert delta_upkeep.remove_old_files(table, 8, dry_run=False) == 0
     assert delta_upkeep.find_table(gcs.direct, f"{gcs.uri}/nothing") is None
 
 
