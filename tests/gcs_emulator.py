@@ -29,7 +29,7 @@ BINARY = Path(__file__).parents[1] / ".jars/bin/fake-gcs-server"
 def main(port: str) -> None:
     """Start the emulator on this port, say where it and its front are, and end when the caller does."""
     upstream = f"http://127.0.0.1:{port}"
-    command = [BINARY, "-backend", "memory", "-scheme", "http", "-host", "127.0.0.1", "-port", port]
+    command = [str(BINARY), "-backend", "memory", "-scheme", "http", "-host", "127.0.0.1", "-port", port]
     with subprocess.Popen([*command, "-log-level", "error"], stdout=subprocess.DEVNULL) as emulator:
         try:
             with start_fault_proxy(upstream, Front) as front:
