@@ -42,7 +42,8 @@ demo-bulkload: jars ## make sample tenders, measure a small matrix and load them
 	  *) echo "The load ended with exit code $$code; 1 was due." >&2; exit 1 ;; \
 	esac
 
-test: jars package ## run all tests but those of test-clusters, in two processes
+test: jars gcs package ## run all tests but those of test-clusters, in two processes
+	@conf/local/gcs_emulator.sh
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile
 
 check: venv ## lint, format, types, direction of imports, shell scripts

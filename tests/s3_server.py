@@ -227,7 +227,8 @@ class ProxyHandler(BaseHTTPRequestHandler):
             text = f"<Error><Code>{fault.code}</Code><Message>said the proxy</Message></Error>".encode()
             self._answer(fault.status, {"Content-Type": "application/xml"}, text, fault)
             return
-        headers = {name: value for name, value in self.headers.items() if name.lower() != fault.drop_header.lower()}
+        dropped = {fault.drop_header.lower(), "transfer-encoding"}  # the body goes on in one piece
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in dropped}
         with self.proxy.writing if self.command == "PUT" else nullcontext():
             status, told, content = self.forward(self.command, self.path, body, headers)
         if fault.lose_answer:

@@ -11,7 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from gcs_server import GcsBucket
-from tallymark.errors import ConfigError, LockedError
+from tallymark.errors import ConfigError, IncompleteError, LockedError
 from tallymark.io import delta, delta_append, delta_upkeep
 from tallymark.io.cluster import require_filesystem
 from tallymark.io.delta_commit import DataFile, Table
@@ -43,7 +43,7 @@ def test_spark_and_delta_rs_write_and_read_one_table(gs_spark: SparkSession, gcs
     assert table is not None
     delta_upkeep.join_small_files(table, [])
     assert delta_upkeep.count_rows(table) == 3
-    assert delta_upkeep.remove_old_files(table, 0, dry_run=True) == 2
+    assert delta_upkeep.remove_old_files(table, 8, dry_run=False) == 0
     assert delta_upkeep.find_table(gcs.direct, f"{gcs.uri}/nothing") is None
 
 
@@ -66,6 +66,12 @@ def test_a_file_is_appended_once_whoever_repeats_it(gcs: GcsBucket, tmp_path: Pa
         False,
     ]
     assert open_table(gcs.direct, place).to_pyarrow_table() == rows
+
+
+def test_what_a_bucket_said_is_told(gcs: GcsBucket) -> None:
+    """delta-rs draws it below a first line that says nothing."""
+    with pytest.raises(IncompleteError, match=r"Generic GCS error: .*404.*: .*; check the place and the right"):
+        delta.append_rows(gcs.direct, "gs://nobody-made-this/table", ROWS)
 
 
 def test_a_spark_without_the_connector_says_what_to_run(gs_spark: SparkSession) -> None:

@@ -5,24 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 from conftest import Submit
-from gcs_server import GcsBucket, without
+from gcs_server import GcsBucket
 from tallymark.dashboard.reading import Folder
 
 LINES = [b'{"id":%d,"site":"north"}\n' % n for n in range(100)]
 
 
 def test_a_run_over_gs_is_remembered_by_the_next(submit: Submit, gcs: GcsBucket, tmp_path: Path) -> None:
-    """`composed` is an object made of others: GCS keeps no MD5 of it, so nothing but its bytes prove it equal."""
+    """`composed.json` is an object made of others: GCS keeps no MD5 of it, so nothing but its bytes prove it equal."""
     for side, last in (("source", 100), ("backup", 99)):
         gcs.put(f"{side}/day 1/same.json", b"".join(LINES[:50]))
-        gcs.put(f"{side}/day 1/composed", b"".join(LINES[50:80]))
+        gcs.compose(f"{side}/day 1/composed.json", b"".join(LINES[50:60]), b"".join(LINES[60:80]))
         gcs.put(f"{side}/other.json", b"".join(LINES[80:last]))
-    gcs.proxy.faults.append(without("md5Hash", of="composed"))
     conf = tmp_path / "month.yaml"
     conf.write_text(f"source: {gcs.uri}/source\nbackup: {gcs.uri}/backup\nout: {gcs.uri}/out\nkey: [id]\n")
     gcs.store.put_file(conf, f"{gcs.uri}/conf/month.yaml")
     found = Folder(f"{gcs.uri}/out", gcs.direct)
-    environment = {"STORAGE_EMULATOR_HOST": gcs.proxy.endpoint_url}
+    environment = {"STORAGE_EMULATOR_HOST": gcs.server.endpoint_url}
     proofs = {"first": ["compare", "identical", "compare"], "second": ["remembered"] * 3}
 
     for run, expected in proofs.items():

@@ -27,7 +27,7 @@ class ExportConfig(PostgresConfig):
     }
 
     table: Text = Field(description="table, as schema.name; parts in double quotes are taken literally")
-    to: Text = Field(description="folder of the parts and manifest.json, local or on S3; with --merge the file")
+    to: Text = Field(description="folder of the parts and manifest.json, local, on S3 or GCS; with --merge the file")
     out: Text | None = Field(default=None, description="folder for the tables export_runs and export_chunks, if wanted")
     format: Literal["csv", "jsonl", "parquet", "delta"] = Field(default="csv", description="form of the parts")
     merge: bool = Field(default=False, description="one ordered file instead of parts (csv, jsonl)")

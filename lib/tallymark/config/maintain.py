@@ -21,7 +21,7 @@ def _long_enough(days: int) -> int:
 class MaintainConfig(JobConfig):
     """The options of ``maintain``."""
 
-    out: Text = Field(description="output folder of a job, local or on S3")
+    out: Text = Field(description="output folder of a job, local, on S3 or GCS")
     retention_days: Annotated[int, Field(le=3650), AfterValidator(_long_enough)] = Field(
         default=_LEAST_DAYS, description="days for which files that no version needs any more are kept, at least 7"
     )

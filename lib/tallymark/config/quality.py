@@ -20,7 +20,7 @@ def _version(value: object) -> object:
 class QualityConfig(JobConfig):
     """The options of ``quality``."""
 
-    table: Text = Field(description="folder of the Delta table to judge, local or on S3")
+    table: Text = Field(description="folder of the Delta table to judge, local, on S3 or GCS")
     version: Annotated[int, BeforeValidator(_version), Field(ge=0)] | None = Field(
         default=None, description="version of it, else the newest"
     )

@@ -6,6 +6,7 @@ Called by the other modules of Delta tables; it knows no table.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +20,8 @@ from tallymark.io.objects import ObjectStore, is_remote, is_s3
 from tallymark.io.stored import S3Settings
 
 T = TypeVar("T")
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def open_table(store: ObjectStore, folder: str) -> DeltaTable:
@@ -85,7 +88,13 @@ def attempt(folder: str, action: Callable[[], T], failures: tuple[type[Exception
     except TableNotFoundError:
         raise
     except failures as error:
-        cause = str(error).strip().partition("\n")[0]
         raise IncompleteError(
-            f"cannot use the table {folder}: {cause}; check the place and the right to read and write it"
+            f"cannot use the table {folder}: {_cause(error)}; check the place and the right to read and write it"
         ) from error
+
+
+def _cause(error: Exception) -> str:
+    """Returns the first line, and what delta-rs draws below it with arrows: of a store, only that says what it is."""
+    first, *below = str(error).strip().splitlines() or [type(error).__name__]
+    told = [_ANSI.sub("", line).partition("↳")[2].strip() for line in below]
+    return ": ".join([first, *(line for line in told if line)])

@@ -23,7 +23,8 @@ from google.cloud.storage import Blob
 from tallymark.errors import ConfigError, ObjectError
 from tallymark.io.gcs_client import bucket
 from tallymark.io.gcs_errors import FAILURES, is_passing, object_error, place_error, reading_error, status_of
-from tallymark.io.read_ahead import Sleep, read_chunks
+from tallymark.io.read_ahead import read_chunks
+from tallymark.io.remote import Sleep
 from tallymark.io.stored import GENERATION, GcsSettings, StoredObject, changed_meanwhile, holds, split_uri
 from tallymark.retry import call
 
@@ -36,7 +37,7 @@ _FIELDS = "items(name,size,generation,md5Hash,crc32c,timeCreated),nextPageToken"
 
 @dataclass(frozen=True, slots=True)
 class Gcs:
-    """The verbs of ``objects.Remote``; every uri is normalised."""
+    """The verbs of ``remote.Remote``; every uri is normalised."""
 
     settings: GcsSettings
 

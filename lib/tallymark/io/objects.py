@@ -21,23 +21,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tallymark.errors import ConfigError, ObjectError
 from tallymark.io.stored import GENERATION, GcsSettings, S3Settings, StoredObject, shown
 
 if TYPE_CHECKING:
-    from tallymark.io.read_ahead import ReadAhead, Reader
-
-    class Remote(Reader, Protocol):
-        """A store that is reached over the network: the verbs of ``ObjectStore``, on normalised uris."""
-
-        def list_objects(self, uri: str) -> Iterator[StoredObject]: ...
-        def checksum(self, obj: StoredObject) -> str | None: ...
-        def stat(self, uri: str) -> StoredObject | None: ...
-        def put_file(self, source: Path, uri: str) -> None: ...
-        def put_file_if(self, source: Path, uri: str, etag: str | None) -> str: ...
-        def delete_object(self, uri: str) -> None: ...
+    from tallymark.io.read_ahead import ReadAhead
+    from tallymark.io.remote import Remote
 
 
 CHUNK_SIZE = 1 << 20

@@ -14,26 +14,16 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from threading import Event
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tallymark.errors import ObjectError
+from tallymark.io.remote import Reader
 from tallymark.io.stored import StoredObject
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 _Chunks = deque[bytes]
-Sleep = Callable[[float], None]
-
-
-class Reader(Protocol):
-    """What reads the objects of one store."""
-
-    def read_span(self, obj: StoredObject, span: range, chunk_size: int, sleep: Sleep) -> Generator[bytes, None, None]:
-        """Stream the bytes whose numbers are in ``span``; wait by ``sleep`` before another attempt."""
-
-    def verified(self, obj: StoredObject, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """Pass on all bytes of an object, and raise at their end where they are not those that the store keeps."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from typing import Any
 from boto3.exceptions import Boto3Error
 
 from tallymark.errors import ConfigError
-from tallymark.io.read_ahead import Sleep, read_chunks
+from tallymark.io.read_ahead import read_chunks
+from tallymark.io.remote import Sleep
 from tallymark.io.s3_client import client
 from tallymark.io.s3_errors import FAILURES, answer, place_error, reading_error
 from tallymark.io.s3_listing import Listing, stored
@@ -28,7 +29,7 @@ _REFUSED = {_CONFLICT, "PreconditionFailed", "NoSuchKey"}  # the last is If-Matc
 
 @dataclass(frozen=True, slots=True)
 class S3:
-    """The verbs of ``objects.Remote``; every uri is normalised."""
+    """The verbs of ``remote.Remote``; every uri is normalised."""
 
     settings: S3Settings
 

@@ -58,6 +58,8 @@ _S3A = {
 _GCS = {
     "fs.gs.impl": "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFileSystem",
     "fs.AbstractFileSystem.gs.impl": "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFS",
+    # It needs a right of its own (storage.objects.move), and commits rename nothing.
+    "fs.gs.operation.move.enable": "false",
 }
 _HADOOP_KEYS = (
     "org.apache.hadoop.fs.s3a.TemporaryAWSCredentialsProvider,org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider"

@@ -16,10 +16,12 @@ from deltalake import DeltaTable
 
 from conftest import ROOT
 from export_runs import Export, copied
+from gcs_server import GcsBucket
 from s3_server import Bucket
 from tallymark.config.export_options import ExportOptions
 from tallymark.errors import ConfigError, LockedError
 from tallymark.export import export_to_csv
+from tallymark.io.delta_rs import storage_options
 from tallymark.io.embedded_postgres import RunningPostgres
 from tallymark.io.folder import Folder
 from tallymark.io.lock import LOCK, HeldLock, hold_lock
@@ -53,6 +55,18 @@ def test_an_export_to_s3_leaves_its_parts_and_its_manifest(run: Export, bucket: 
 def test_an_export_to_s3_is_read_again_from_there(run: Export, bucket: Bucket, form: str, tmp_path: Path) -> None:
     assert run(to=f"s3://{bucket.name}/out", format=form, verify=True).manifest["verified"]
     assert run(to=f"s3://{bucket.name}/none", format=form, verify=True, where="id < 0").rows == 0
+
+
+@pytest.mark.usefixtures("table")
+def test_an_export_to_gs_is_read_again_from_there(run: Export, gcs: GcsBucket) -> None:
+    for form, rest in (("csv", {}), ("csv", {"merge": True}), ("delta", {})):
+        name = "one.csv" if rest else form
+        assert run(to=f"{gcs.uri}/{name}", format=form, verify=True, **rest).manifest["verified"]
+    assert gcs.content("one.csv").count(b"\n") == 4501
+    assert (
+        len(DeltaTable(f"{gcs.uri}/delta", storage_options=storage_options(gcs.direct, gcs.uri)).to_pyarrow_table())
+        == 4500
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from conftest import ROOT
+from gcs_server import GcsBucket
 from s3_server import Bucket
 from tallymark.errors import ConfigError, LockedError
 from tallymark.ingest.tables import LOGS, PARTITION
@@ -118,6 +119,18 @@ def test_everything_on_s3(bucket: Bucket, spark: SparkSession, monkeypatch: pyte
     tables[0].commit([], {})
     with pytest.raises(LockedError, match="another process has written"):
         tables[1].commit([], {})
+
+
+def test_everything_on_gs(gcs: GcsBucket, spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TALLYMARK_FERNET_KEYS", KEY)
+    gcs.put("in/a b.jsonl.gz", gzip.compress(b"\n".join(item(n, f"{n % 3:02}") for n in range(30))))
+
+    first, again = (ingest(spark, input=f"{gcs.uri}/in", out=f"{gcs.uri}/out") for _ in range(2))
+
+    assert (first.account.written, again.account.duplicates, again.account.written) == (30, 30, 0)
+    places = [path for path in gcs.paths("out/published") if path.startswith("dt=")]
+    assert len(places) == 3
+    assert sum(gzip.decompress(gcs.content(f"out/published/{path}")).count(b"\n") for path in places) == 30
 
 
 def published(bucket: Bucket) -> dict[str, str]:
