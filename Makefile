@@ -107,7 +107,7 @@ demo-quality: jars ## judge the table of files that `make demo` left: a split, p
 # --- Spark 3.5
 # The story of each job, tables that the lines continue in turn, and whole runs, sessions, S3 and rules within a session:
 # what Spark computes and writes. The rest of the tests knows no Spark, or repeats these ways with other data.
-SPARK35_TESTS := tests/lines $(filter-out tests/jobs/test_cluster_% tests/jobs/test_spark_%,$(wildcard tests/jobs/test_*.py)) \
+SPARK35_TESTS := tests/lines $(wildcard tests/jobs/test_*_job.py) \
   tests/io/test_session.py tests/io/test_spark_lines.py tests/io/test_cluster.py tests/quality tests/runs/quality \
   tests/reconcile/test_settle.py tests/runs/reconcile/test_run.py tests/runs/reconcile/test_run_s3.py \
   tests/runs/ingest/test_run.py tests/runs/bulkload/test_run.py

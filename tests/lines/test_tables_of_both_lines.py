@@ -88,7 +88,8 @@ def test_ingest_and_quality_go_on_with_the_tables_of_the_other_line(
     rule: dict[str, Any] = {"name": "first_hour", "type": "expect_column_values_to_be_in_set"}
     rule |= {"kwargs": {"column": "hour", "value_set": ["00"]}}
     (tmp_path / "rules.yaml").write_text(json.dumps({"table": "logs", "expectations": [rule]}))
-    judge: dict[str, Any] = {"table": f"{out}/delta/logs", "rules": f"{tmp_path}/rules.yaml", "out": f"{tmp_path}/judged"}
+    judge: dict[str, Any] = {"table": f"{out}/delta/logs", "rules": f"{tmp_path}/rules.yaml"}
+    judge |= {"out": f"{tmp_path}/judged"}
 
     write_items(tmp_path / "in/a.json", 0, 10)
     first = tallymark.ingest(spark, input=f"{tmp_path}/in", out=str(out))
