@@ -39,7 +39,10 @@ class Tables:
         published = max((version for version in versions if version is not None), default=-1)
         accounts = list(self._logs.accounts())
         self._unpublished = [entry for entry in reversed(accounts) if entry[0] > published]
-        self.watermark: str | None = accounts[0][1]["watermark"] if accounts else None
+        # One that lies ahead was set while the clock went wrong: what comes until then would never be asked for.
+        now = run.started.strftime("%Y-%m-%dT%H:%M:%SZ")
+        marks = (said["watermark"] for _, said in accounts)
+        self.watermark: str | None = next((mark for mark in marks if mark and mark <= now), None)
 
     def hours(self) -> dict[str, list[DataFile]]:
         """Return the files of each hour."""
