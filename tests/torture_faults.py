@@ -129,8 +129,8 @@ def hanging(_random: Random, moment: int) -> Striking:
 
 def forbidden(_random: Random, moment: int) -> Striking:
     """From then on nothing may be written."""
-    denied = Fault(status=403, code="AccessDenied")
-    return Striking("S3 forbids to write", moment, bad=lambda method, _: denied if method in {"PUT", "POST", "DELETE"} else NO_FAULT)
+    denied, writing = Fault(status=403, code="AccessDenied"), {"PUT", "POST", "DELETE"}
+    return Striking("S3 forbids to write", moment, bad=lambda method, _: denied if method in writing else NO_FAULT)
 
 
 def restart(random: Random, moment: int, postgres: RunningPostgres) -> Striking:

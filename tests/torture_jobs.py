@@ -76,7 +76,9 @@ def _quality(scene: Scene) -> Job:
     path.write_text(json.dumps(rules))
 
     def left() -> object:
-        good, bad = (sorted(row["id"] for row in table(scene.place, scene.s3, name)) for name in ("good", "quarantined"))
+        good, bad = (
+            sorted(row["id"] for row in table(scene.place, scene.s3, name)) for name in ("good", "quarantined")
+        )
         return good, bad, json.loads(scene.place.get("out/quality/one/verdict.json"))["passed"]
 
     bad = [number for number in range(3_000) if number % 10 == 0]

@@ -210,7 +210,9 @@ def test_the_disk_of_postgresql_is_full(scene: Scene, running_postgres: RunningP
     with small_disk(folder, "400k") as grow:
         space = f"small_{scene.database.dbname}"
         execute(scene.database, f"CREATE TABLESPACE {space} LOCATION '{folder}'")
-        execute(scene.database, f"ALTER ROLE postgres IN DATABASE {scene.database.dbname} SET default_tablespace = {space}")
+        execute(
+            scene.database, f"ALTER ROLE postgres IN DATABASE {scene.database.dbname} SET default_tablespace = {space}"
+        )
         job = JOBS["bulkload"](scene)
         with start(job, scene.folder / "struck") as running:
             ended = running.ended()

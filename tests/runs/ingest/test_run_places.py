@@ -70,7 +70,9 @@ def test_windows_of_an_api_follow_each_other_and_miss_nothing(api: str, spark: S
     assert list((tmp_path / "spool").iterdir()) == []
 
 
-def test_a_watermark_that_a_wrong_clock_has_set_is_not_gone_on_from(api: str, spark: SparkSession, tmp_path: Path) -> None:
+def test_a_watermark_that_a_wrong_clock_has_set_is_not_gone_on_from(
+    api: str, spark: SparkSession, tmp_path: Path
+) -> None:
     """What the API gets to know until that moment would be asked for by nobody."""
     options: dict[str, Any] = {"pagination": "page", "out": str(tmp_path), "overlap": 0}
     place = f"{api}/page?from={{from}}&to={{to}}"
