@@ -97,6 +97,12 @@ test-clusters: jars package ## kill, slow down and double what a real YARN and a
 demo-export: jars ## start a PostgreSQL, fill a table and export it by conf/export.yaml
 	@$(PYTHON) demo/export_demo.py
 
+# --- torture
+torture: SEED ?= $(shell od -An -N2 -tu2 /dev/urandom | tr -d ' ')
+torture: venv jars ## strike all jobs at random moments, at most 20 minutes: SEED=7 repeats, ROUNDS="-k storm" is a part
+	@echo "torture: SEED=$(SEED)"
+	@TORTURE_SEED=$(SEED) $(PYTHON) -m pytest --capture=no -m 'torture or not torture' tests/torture $(ROUNDS)
+
 # --- quality
 bench-quality: jars ## measure what judging costs (minutes); larger: BENCH="--rows 10000000"
 	@TALLYMARK_JOBS=$(CURDIR)/benchmarks/quality ./spark-submit.sh run $(BENCH)

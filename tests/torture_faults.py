@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from conftest import ROOT
 from s3_server import Fault
 from tallymark.io.embedded_postgres import RunningPostgres
 from torture_jobs import Running
 
 NO_FAULT = Fault()
-LIBFAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 
 
 @dataclass
@@ -129,8 +129,8 @@ def hanging(_random: Random, moment: int) -> Striking:
 
 def forbidden(_random: Random, moment: int) -> Striking:
     """From then on nothing may be written."""
-    denied = Fault(status=403, code="AccessDenied")
-    return Striking("S3 forbids to write", moment, bad=lambda method, _: denied if method in {"PUT", "POST", "DELETE"} else NO_FAULT)
+    denied, writing = Fault(status=403, code="AccessDenied"), {"PUT", "POST", "DELETE"}
+    return Striking("S3 forbids to write", moment, bad=lambda method, _: denied if method in writing else NO_FAULT)
 
 
 def restart(random: Random, moment: int, postgres: RunningPostgres) -> Striking:
@@ -149,25 +149,48 @@ def restart(random: Random, moment: int, postgres: RunningPostgres) -> Striking:
     return Striking(f"PostgreSQL: {how}, back after {seconds} s", moment, strike)
 
 
-def clock(random: Random, moment: int, file: Path) -> Striking:
-    """The clock of all processes of the job jumps, by what is written to the file that libfaketime reads."""
-    jump = random.choice(("-3h", "-40s", "+40s", "+3h", "+40d"))
-    file.write_text("+0")
+_CLOCK = """
+import datetime, runpy, sys, time
+
+real_time, real_datetime = time.time, datetime.datetime
+
+
+def shifted():
+    with open({file!r}) as file:
+        return real_time() + int(file.read() or 0)
+
+
+class Kind(type):
+    def __instancecheck__(cls, value):
+        return isinstance(value, real_datetime)
+
+
+class Datetime(real_datetime, metaclass=Kind):
+    @classmethod
+    def now(cls, tz=None):
+        return real_datetime.fromtimestamp(shifted(), tz)
+
+
+time.time, datetime.datetime = shifted, Datetime
+sys.argv[0] = {job!r}
+runpy.run_path({job!r}, run_name="__main__")
+"""
+
+
+def clock(random: Random, moment: int, folder: Path, name: str) -> Striking:
+    """The clock of the driver jumps: that of its lock, its watermark, its history and the names of its runs.
+
+    The job is started by a script of another folder, which makes the driver read the jump from a file: faketime would
+    change what it sleeps too.
+    """
+    jump, file = random.choice((-40, -10_800, 40, 10_800, 3_456_000)), folder / "clock"
+    file.write_text("0")
+    (folder / "jobs").mkdir()
+    text = _CLOCK.format(file=str(file), job=str(ROOT / f"jobs/{name}.py"))
+    (folder / f"jobs/{name}.py").write_text(text)
 
     def strike(_: Running) -> bool:
-        file.write_text(jump)
+        file.write_text(str(jump))
         return True
 
-    return Striking(f"the clock jumps by {jump}", moment, strike)
-
-
-def with_clock(file: Path) -> dict[str, str]:
-    """Returns the environment in which processes live by the clock of the file."""
-    return {
-        "LD_PRELOAD": LIBFAKETIME,
-        "FAKETIME_TIMESTAMP_FILE": str(file),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "FAKETIME_DONT_RESET": "1",
-    }
-
+    return Striking(f"the clock jumps by {jump:+} s", moment, strike)

@@ -54,12 +54,9 @@ def test_what_comes_from_outside_is_told_in_one_line_with_the_next_step(
     """An out-of-memory killer is no defect of the job; nor is what fails next, since it cannot go on."""
 
     def work(_: Console) -> int:
-        try:
-            raise error
-        except Exception as first:
-            if wrapped and error is not FULL:
-                raise IncompleteError("cannot use the table x; check the place") from first
-            raise
+        if wrapped and error is not FULL:
+            raise IncompleteError("cannot use the table x; check the place") from error
+        raise error
 
     assert exit_code_of("probe", work, "half of it is there") == 3
     told = capfd.readouterr().err

@@ -1,6 +1,6 @@
 """Why Spark stopped, where that is no defect of a job: its processes can be killed, and its disk can be full.
 
-Knows no job. Called where the exit code of a job is made; nothing of Spark's own message is quoted, it may hold a record.
+Knows no job. Called where the exit code of a job is made. Spark's own message is not quoted: it may hold a record.
 """
 
 from __future__ import annotations
@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 _MEMORY = "perhaps for want of memory, which the log of the system tells"
-_REASONS = (
-    (
-        "Python worker exited unexpectedly",
-        f"a Python worker of Spark was killed, {_MEMORY}; run again, with fewer cores (--master 'local[1]') or on a "
-        "larger machine",
-    ),
-    ("No space left on device", "Spark has no space left for its own files; free some, or name another by SPARK_LOCAL_DIRS"),
+_WORKER = (
+    f"a Python worker of Spark was killed, {_MEMORY}; run again, with fewer cores (--master 'local[1]') or on a larger "
+    "machine"
 )
+_DISK = "Spark has no space left for its own files; free some, or name another folder by SPARK_LOCAL_DIRS"
+_REASONS = {"Python worker exited unexpectedly": _WORKER, "No space left on device": _DISK}
 _JAVA = (
     f"Spark's Java process has ended, killed {_MEMORY}; run again, with more of it (--driver-memory 4g before the name "
     "of the job) or on a larger machine"
@@ -36,7 +34,7 @@ def why_spark_stopped(error: BaseException) -> str | None:
             return _JAVA
         if isinstance(one, Py4JError | PySparkException):
             text = str(one)
-            for sign, reason in _REASONS:
+            for sign, reason in _REASONS.items():
                 if sign in text:
                     return reason
     return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -74,7 +75,7 @@ def _header(row: bytes, delimiter: str, uri: str) -> Header:
         names = tuple(_cells(row, delimiter))
     except InvalidRecord as broken:
         raise ObjectError(uri, "BROKEN_HEADER", f"the first row of the CSV is no header: {broken.reason}") from None
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, times in Counter(names).items() if times > 1)
     if repeated:
         raise ObjectError(uri, "BROKEN_HEADER", f"the CSV header names a column twice: {', '.join(repeated)}")
     return Header(row, names, delimiter)

@@ -113,12 +113,7 @@ def parse(record: bytes, *, lexical_numbers: bool = False, nfc: bool = False) ->
     >>> parse(b'{"b": [1.0, "\\\\u00e9"]}')
     {'b': [b'1', b'"\\xc3\\xa9"']}
     """
-    if is_too_large(record):
-        raise InvalidRecord("TOO_LARGE")
-    try:
-        reader = _Reader(record.decode("utf-8"), lexical_numbers, nfc)
-    except UnicodeDecodeError:
-        raise InvalidRecord("INVALID_UTF8") from None
+    reader = _Reader(_decoded(record), lexical_numbers, nfc)
     root: list[Node] = []
     opened: list[dict[str, Node] | list[Node]] = [root]
     key = ""
@@ -144,6 +139,15 @@ def parse(record: bytes, *, lexical_numbers: bool = False, nfc: bool = False) ->
     if reader.repeated:
         raise InvalidRecord("DUPLICATE_KEY")
     return root[0]
+
+
+def _decoded(record: bytes) -> str:
+    if is_too_large(record):
+        raise InvalidRecord("TOO_LARGE")
+    try:
+        return record.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidRecord("INVALID_UTF8") from None
 
 
 def string_text(text: str) -> bytes:

@@ -55,7 +55,7 @@ def exit_code_of(job: str, work: Callable[[Console], int], unfinished: str) -> i
 
 
 def _from_outside(error: Exception) -> str | None:
-    """Returns why no job could have gone on: processes of Spark were killed, or a disk of this machine is full or shut."""
+    """Returns why no job could have gone on: Spark's processes were killed, or a disk here is full or shut."""
     if isinstance(error, OSError) and error.errno in _OF_A_DISK:
         what = one_line(str(error.filename or "a file"))
         return f"cannot use {what}: {error.strerror}; free some space or give this user the right, then run again"

@@ -84,6 +84,22 @@ def test_windows_of_an_api_follow_each_other_and_miss_nothing(api: str, spark: S
     ]
 
 
+def test_a_watermark_that_a_wrong_clock_has_set_is_not_gone_on_from(
+    api: str, spark: SparkSession, tmp_path: Path
+) -> None:
+    """What the API gets to know until that moment would be asked for by nobody."""
+    options: dict[str, Any] = {"pagination": "page", "out": str(tmp_path), "overlap": 0}
+    place = f"{api}/page?from={{from}}&to={{to}}"
+    ingest(spark, api=place, since="2026-10-01T06:00:00Z", until="2026-10-01T06:00:01Z", **options)
+    ahead = ingest(spark, api=place, since="2098-12-31T23:59:59Z", until="2099-01-01T00:00:00Z", **options)
+
+    result = ingest(spark, api=place, until="2026-10-01T06:00:02Z", **options)
+
+    assert (ahead.watermark, result.watermark) == ("2099-01-01T00:00:00Z", "2026-10-01T06:00:02Z")
+    rows = DeltaTable(tmp_path / "delta/runs").to_pyarrow_table().to_pylist()
+    assert ("2026-10-01T06:00:01Z", "2026-10-01T06:00:02Z") in {(row["since"], row["until"]) for row in rows}
+
+
 def test_pages_of_a_run_that_failed_are_taken_in_by_the_next(api: str, spark: SparkSession, tmp_path: Path) -> None:
     """The API need not give them twice."""
     (tmp_path / "spool").mkdir()

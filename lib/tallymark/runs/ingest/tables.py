@@ -39,9 +39,11 @@ class Tables:
         published = max((row["table_version"] for row in rows if row["table_version"] is not None), default=-1)
         accounts = list(self._logs.accounts())
         self._unpublished = [entry for entry in reversed(accounts) if entry[0] > published]
-        # It never goes back. The rows of `runs` stay when old commits, and the accounts in them, are cleaned away.
-        known = [row["watermark"] for row in (*rows, *(said for _, said in accounts)) if row["watermark"]]
-        self.watermark: str | None = max(known, default=None)
+        # It never goes back. The rows of `runs` stay when old commits, and the accounts in them, are cleaned away. One
+        # that lies ahead was set while the clock went wrong: what comes until then would never be asked for.
+        now = run.started.strftime("%Y-%m-%dT%H:%M:%SZ")
+        known = (row["watermark"] for row in (*rows, *(said for _, said in accounts)))
+        self.watermark: str | None = max((mark for mark in known if mark and mark <= now), default=None)
 
     def hours(self) -> dict[str, list[DataFile]]:
         """Return the files of each hour."""
