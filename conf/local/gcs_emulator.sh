@@ -19,7 +19,7 @@ remove
 trap remove EXIT
 mkdir -p "$work" "$bin"
 
-say "building the emulator of Google Cloud Storage, once; this takes about a minute"
+say "building the emulator of Google Cloud Storage, once; this takes some minutes"
 log="$bin/fake-gcs-server.log"
 go=go
 if ! [[ "$(go env GOVERSION 2>/dev/null)" =~ ^go(1\.(2[6-9]|[3-9][0-9])|[2-9]) ]]; then
