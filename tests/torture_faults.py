@@ -152,6 +152,8 @@ def restart(random: Random, moment: int, postgres: RunningPostgres) -> Striking:
 _CLOCK = """
 import datetime, runpy, sys, time
 
+import deltalake, pyarrow.compute, pyarrow.dataset, pyarrow.parquet  # compiled: they need the datetime that there is
+
 real_time, real_datetime = time.time, datetime.datetime
 
 

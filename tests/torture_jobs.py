@@ -128,7 +128,7 @@ def with_more(job: Job, place: Bucket) -> Job:
     """
     body = place.get("backup/3.json")
     place.put("backup/3.json", body[body.index(b"\n") + 1 :])
-    rows, _ = job.expected  # type: ignore[misc]
+    rows: list[Any] = job.expected[0]  # type: ignore[index]
     expected = ([*rows[:3], ("3.json", 250, 249, 0, 1)], [("changed", 1), ("source_only", 1), ("source_only", 1)])
     line = "source 1,000 = matched 997 + changed 1 + moved out 0 + missing in backup 2"
     return replace(job, line=line, expected=expected)

@@ -53,7 +53,9 @@ def really_equal(name: str, source: bytes, backup: bytes) -> bool:
 @contextmanager
 def peak_of_workers(spark: SparkSession) -> Iterator[list[int]]:
     """Collects the largest memory, in bytes, that a Python worker of the session had meanwhile."""
-    jvm = spark.sparkContext._gateway.proc.pid
+    gateway = spark.sparkContext._gateway
+    assert gateway is not None
+    jvm = gateway.proc.pid
     for pid in workers(jvm):
         with suppress(OSError):
             Path(f"/proc/{pid}/clear_refs").write_text("5")  # proc(5): forgets the largest so far
@@ -77,8 +79,9 @@ def peak_of_workers(spark: SparkSession) -> Iterator[list[int]]:
 
 def workers(ancestor: int) -> list[int]:
     """Returns the processes below one."""
-    found, level = [], {ancestor}
-    parents = {}
+    found: list[int] = []
+    level = {ancestor}
+    parents: dict[int, int] = {}
     for place in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             parents[int(place.name)] = int(place.joinpath("stat").read_text().rpartition(")")[2].split()[1])
