@@ -22,7 +22,8 @@ from s3_server import Bucket, Fault, FaultProxy
 from tallymark.errors import LockedError
 from tallymark.io import lock
 from tallymark.io.lock import LOCK, check_fence, hold_lock
-from tallymark.io.objects import ObjectStore, join
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import join
 
 TTL = 2.0
 
@@ -32,7 +33,8 @@ import os, sys
 from pathlib import Path
 from tallymark.errors import TallymarkError
 from tallymark.io.lock import hold_lock
-from tallymark.io.objects import ObjectStore, join
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import join
 
 out, owner, ttl, content = sys.argv[1:]
 store = ObjectStore.from_environment(os.environ)

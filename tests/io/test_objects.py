@@ -13,8 +13,9 @@ import pytest
 from s3_server import Bucket
 from tallymark.errors import ConfigError, ObjectError
 from tallymark.io.gzip_stream import decompress
-from tallymark.io.objects import ObjectStore, is_within, join, normalise_uri, single_part_md5, spark_uri
+from tallymark.io.objects import ObjectStore, single_part_md5
 from tallymark.io.stored import S3Settings, StoredObject, shown
+from tallymark.io.uris import is_within, join, normalise_uri, spark_uri
 from tallymark.retry import RetryPolicy
 
 

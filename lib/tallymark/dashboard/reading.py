@@ -19,7 +19,8 @@ from deltalake.exceptions import TableNotFoundError
 
 from tallymark.errors import IncompleteError, ObjectError
 from tallymark.io.delta_rs import attempt, open_table, storage_options
-from tallymark.io.objects import ObjectStore, join
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import join
 from tallymark.retry import RetryPolicy, call
 
 Row = dict[str, Any]

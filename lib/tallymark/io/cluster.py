@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from tallymark.errors import ConfigError
 from tallymark.io import spark_lines
-from tallymark.io.objects import is_remote, is_s3, is_within
 from tallymark.io.session import let_interrupts_pass, submitted_conf
+from tallymark.io.uris import is_remote, is_s3, is_within
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -25,7 +25,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from tallymark.io import delta_rs
 from tallymark.io.delta_rs import attempt, made, open_table, storage_options
-from tallymark.io.objects import ObjectStore, join, spark_uri
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import join, spark_uri
 
 RUN_COLUMN = "run_id"
 _SAFE_RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -17,7 +17,8 @@ from deltalake.transaction import AddAction
 
 from tallymark.errors import ConfigError
 from tallymark.io.delta_rs import attempt, make_table, open_table
-from tallymark.io.objects import ObjectStore, join
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import join
 
 
 def open_plain(store: ObjectStore, uri: str, schema: pa.Schema) -> None:

@@ -16,8 +16,9 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from tallymark.errors import IncompleteError
-from tallymark.io.objects import ObjectStore, is_remote, is_s3
+from tallymark.io.objects import ObjectStore
 from tallymark.io.stored import S3Settings
+from tallymark.io.uris import is_remote, is_s3
 
 T = TypeVar("T")
 

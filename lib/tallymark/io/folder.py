@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tallymark.errors import IncompleteError
-from tallymark.io.objects import ObjectStore, is_remote, join
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import is_remote, join
 
 _TEMPORARY = ".tmp"
 _BLOCK = 1 << 17

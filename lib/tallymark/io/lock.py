@@ -25,8 +25,9 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from tallymark.errors import LockedError, ObjectError, TallymarkError
-from tallymark.io.objects import ObjectStore, join
+from tallymark.io.objects import ObjectStore
 from tallymark.io.stored import StoredObject, shown
+from tallymark.io.uris import join
 from tallymark.retry import RetryPolicy, call
 
 LOCK = "lock.json"

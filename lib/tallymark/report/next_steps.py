@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tallymark.command_line import to_command_line
 from tallymark.config.loading import load
 from tallymark.config.reconcile import ReconcileConfig
-from tallymark.io.objects import is_remote
+from tallymark.io.uris import is_remote
 from tallymark.reconcile.hints import Hint
 from tallymark.reconcile.result import RunSummary, Totals, Verdict
 from tallymark.report.wording import counted

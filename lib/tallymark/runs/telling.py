@@ -21,7 +21,8 @@ from pathlib import Path
 
 from tallymark.config.notify import NotifyOptions
 from tallymark.errors import ConfigError, LockedError, TallymarkError
-from tallymark.io.objects import ObjectStore, join
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import join
 from tallymark.report.notice import Notice
 from tallymark.runs.announce import PATIENCE, announce
 

@@ -25,8 +25,8 @@ from tallymark.io.delta_rs import storage_options
 from tallymark.io.embedded_postgres import RunningPostgres
 from tallymark.io.folder import Folder
 from tallymark.io.lock import LOCK, HeldLock, hold_lock
-from tallymark.io.objects import join
 from tallymark.io.postgres import Server
+from tallymark.io.uris import join
 from tallymark.runs.export.record import record
 
 Connection = psycopg.Connection[Any]

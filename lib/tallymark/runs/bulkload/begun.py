@@ -16,7 +16,8 @@ from pyspark.sql import SparkSession
 from tallymark.bulkload.statistics import Measured
 from tallymark.bulkload.tables import BATCHES, CELLS
 from tallymark.io import delta
-from tallymark.io.objects import ObjectStore, join
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import join
 from tallymark.runs.bulkload.outputs import RESULTS, STATS, cell_json, write_json, write_stats
 from tallymark.runs.bulkload.places import Place
 from tallymark.runs.bulkload.sending import Connection

@@ -13,9 +13,9 @@ import psycopg
 from tallymark.config.bulkload import BulkloadConfig
 from tallymark.errors import ConfigError
 from tallymark.io.embedded_postgres import embedded_postgres
-from tallymark.io.objects import is_remote, normalise_uri
 from tallymark.io.postgres import Server, explained
 from tallymark.io.slow_link import slow_link
+from tallymark.io.uris import is_remote, normalise_uri
 
 _PROVIDERS = ("gcp", "aws", "azure")
 _LINE = re.compile(r"\s*(?:export\s+)?((?:GCP|AWS|AZURE)_DB_[A-Z]+)\s*=\s*(.*?)\s*")

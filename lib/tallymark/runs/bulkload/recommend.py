@@ -13,7 +13,8 @@ from tallymark.bulkload.statistics import cheapest, cost_of_a_million, knee, ran
 from tallymark.config.bulkload import BulkloadConfig
 from tallymark.errors import ConfigError
 from tallymark.io import delta
-from tallymark.io.objects import ObjectStore, normalise_uri
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import normalise_uri
 
 
 def recommend(config: BulkloadConfig) -> list[Advice]:

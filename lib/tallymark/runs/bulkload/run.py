@@ -19,7 +19,8 @@ from tallymark.config.loading import load as load_config
 from tallymark.errors import ConfigError
 from tallymark.io.cluster import require_filesystem, require_shared
 from tallymark.io.lock import hold_lock
-from tallymark.io.objects import ObjectStore, normalise_uri
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import normalise_uri
 from tallymark.runs.bulkload.announcing import outcome, watched
 from tallymark.runs.bulkload.begun import JUDGED, Run, free_port
 from tallymark.runs.bulkload.benchmark import benchmark

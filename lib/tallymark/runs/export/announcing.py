@@ -17,7 +17,8 @@ def told(options: ExportOptions) -> Iterator[Callable[[ExportResult], None]]:
         yield lambda _result: None
         return
     from tallymark.config.notify import NotifyOptions
-    from tallymark.io.objects import ObjectStore, normalise_uri
+    from tallymark.io.objects import ObjectStore
+    from tallymark.io.uris import normalise_uri
     from tallymark.runs.telling import Outcome, Watched, telling
 
     server = "/".join(part for part in (options.host, options.dbname) if part) or "of the environment"

@@ -19,7 +19,8 @@ from tallymark.export.checkpoint import Chunk
 from tallymark.export.spans import Span
 from tallymark.io import delta_append
 from tallymark.io.folder import Folder
-from tallymark.io.objects import ObjectStore, normalise_uri
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import normalise_uri
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from typing import Any
 
 from tallymark.config.export_options import ExportOptions
 from tallymark.errors import ConfigError
-from tallymark.io.objects import ObjectStore, join, normalise_uri
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import join, normalise_uri
 from tallymark.runs.apart import apart
 from tallymark.runs.export.finish import Judge
 from tallymark.runs.export.record import write_chunks

@@ -16,7 +16,8 @@ from tallymark.config.export_options import ExportOptions
 from tallymark.errors import ConfigError, IncompleteError
 from tallymark.export.checkpoint import State, decode, encode
 from tallymark.io.folder import Folder
-from tallymark.io.objects import ObjectStore, normalise_uri
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import normalise_uri
 
 MANIFEST = "manifest.json"
 _CHECKPOINT = ".checkpoint.json"

@@ -13,7 +13,8 @@ from tallymark.columns import arrow_schema
 from tallymark.config.export_options import ExportOptions
 from tallymark.export.tables import CHUNKS, RUNS, chunk_rows, run_row
 from tallymark.io.folder import Folder
-from tallymark.io.objects import ObjectStore, join, normalise_uri
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import join, normalise_uri
 from tallymark.runs.apart import apart
 from tallymark.runs.export.finish import as_json
 

@@ -9,8 +9,9 @@ from datetime import datetime, timezone
 from tallymark.config.ingest import IngestConfig
 from tallymark.ingest.compact import Dictionary
 from tallymark.ingest.tokens import Keys, read_keys
-from tallymark.io.objects import ObjectStore, join, normalise_uri
+from tallymark.io.objects import ObjectStore
 from tallymark.io.secrets import read_secret
+from tallymark.io.uris import join, normalise_uri
 from tallymark.runs.run_id import new_run_id
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tallymark.ingest.compact import Dictionary
 from tallymark.ingest.ddl import athena_ddl, trino_ddl
-from tallymark.io.objects import ObjectStore, join
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import join
 from tallymark.runs.ingest.begun import Run
 
 _DICTIONARY = "_dictionary.json"

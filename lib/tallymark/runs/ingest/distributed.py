@@ -22,8 +22,8 @@ from tallymark.ingest.tables import PARTITION
 from tallymark.ingest.travelling import QUARANTINE_PLACE, TRAVELLING, hour_of
 from tallymark.io.delta_commit import DataFile
 from tallymark.io.lock import check_fence
-from tallymark.io.objects import join
 from tallymark.io.stored import StoredObject
+from tallymark.io.uris import join
 from tallymark.runs.ingest.begun import Run
 from tallymark.runs.ingest.decode_items import Decoding, decode
 from tallymark.runs.ingest.merge_places import MERGED, Merging, merge_places

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tallymark.errors import ObjectError
-from tallymark.io.objects import ObjectStore, is_remote, join
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import is_remote, join
 
 _ROW_GROUP = 65_536
 

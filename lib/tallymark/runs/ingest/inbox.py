@@ -15,8 +15,9 @@ from pathlib import Path
 from tallymark.config.ingest import IngestConfig
 from tallymark.errors import ConfigError
 from tallymark.io.log_api import LogApi, read_pages
-from tallymark.io.objects import ObjectStore, join
+from tallymark.io.objects import ObjectStore
 from tallymark.io.stored import StoredObject
+from tallymark.io.uris import join
 from tallymark.runs.ingest.begun import Run
 
 _FIRST_WINDOW = timedelta(hours=1)

@@ -24,7 +24,8 @@ from tallymark.ingest.compact import Dictionary
 from tallymark.ingest.layout import folder_of, minutes_of, object_name, superseded_names
 from tallymark.ingest.lines import lines_of
 from tallymark.io.lock import check_fence
-from tallymark.io.objects import ObjectStore, join
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import join
 from tallymark.runs.ingest.files import local_copy
 
 PUBLISHED = pa.schema(

@@ -18,8 +18,8 @@ from tallymark.ingest.tables import COMPLETE, LOGS, PARTITION, QUARANTINE, REFUS
 from tallymark.ingest.travelling import QUARANTINE_PLACE, place_of
 from tallymark.io import delta, delta_rs
 from tallymark.io.delta_commit import DataFile, Table
-from tallymark.io.objects import join
 from tallymark.io.stored import StoredObject
+from tallymark.io.uris import join
 from tallymark.runs.ingest.begun import Run
 
 _JOB = "ingest"

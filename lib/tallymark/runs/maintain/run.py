@@ -18,7 +18,8 @@ from tallymark.errors import AccountingError, ConfigError
 from tallymark.io import delta_upkeep
 from tallymark.io.delta import table_uri
 from tallymark.io.lock import HeldLock, hold_lock
-from tallymark.io.objects import ObjectStore, normalise_uri
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import normalise_uri
 from tallymark.maintain.result import Maintained
 from tallymark.maintain.rules import Filters, check_retention, closed_hours, is_chosen, is_idle
 from tallymark.report.catalogue import TABLES

@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tallymark.errors import ConfigError, RefusedError, TallymarkError
-from tallymark.io.objects import ObjectStore, join
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import join
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -22,7 +22,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from tallymark.errors import ConfigError, IncompleteError
 from tallymark.io.delta_rs import attempt, open_table
-from tallymark.io.objects import ObjectStore, join, spark_uri
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import join, spark_uri
 from tallymark.quality.rules import RuleFile
 from tallymark.quality.suite import Judged, write_pages
 from tallymark.quality.verdict import TableVerdict

@@ -25,7 +25,8 @@ from tallymark.io import delta
 from tallymark.io.cluster import require_filesystem, require_shared
 from tallymark.io.delta_rs import attempt, open_table
 from tallymark.io.lock import hold_lock
-from tallymark.io.objects import ObjectStore, is_within, normalise_uri
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import is_within, normalise_uri
 from tallymark.quality.rules import RuleFile
 from tallymark.quality.split import count, good, judge, quarantined
 from tallymark.quality.suite import Judged

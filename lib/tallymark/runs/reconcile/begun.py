@@ -11,7 +11,8 @@ from typing import Any
 from tallymark.config.reconcile import ReconcileConfig
 from tallymark.errors import ConfigError
 from tallymark.io import delta
-from tallymark.io.objects import ObjectStore, is_within, normalise_uri
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import is_within, normalise_uri
 from tallymark.reconcile.canonical import CanonicalForm
 from tallymark.reconcile.json_path import parse_path
 from tallymark.records.json_tree import step_text

@@ -17,8 +17,9 @@ import pyarrow as pa
 
 from tallymark.errors import ObjectError
 from tallymark.io.gzip_stream import decompress
-from tallymark.io.objects import ObjectStore, is_remote, is_told_by_generation, single_part_md5
+from tallymark.io.objects import ObjectStore, is_told_by_generation, single_part_md5
 from tallymark.io.stored import StoredObject, shown
+from tallymark.io.uris import is_remote
 from tallymark.reconcile.compare import compare_pair, count_identical, digest_records, hash_records
 from tallymark.reconcile.counts import Counts
 from tallymark.reconcile.digests import DigestRows

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from tallymark.config.reconcile import ReconcileConfig
-from tallymark.io.objects import ObjectStore, is_remote, single_part_md5
+from tallymark.io.objects import ObjectStore, single_part_md5
+from tallymark.io.uris import is_remote
 from tallymark.reconcile.forecast import Forecast, Work, estimate
 from tallymark.reconcile.ledger import REMEMBERED
 from tallymark.reconcile.plan import COMPARE, IDENTICAL

@@ -8,7 +8,8 @@ from itertools import chain
 from tallymark.config.reconcile import ANY_PLACE, ReconcileConfig
 from tallymark.errors import ConfigError
 from tallymark.io import delta
-from tallymark.io.objects import ObjectStore, normalise_uri
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import normalise_uri
 from tallymark.reconcile.history import RunPoint, points
 
 

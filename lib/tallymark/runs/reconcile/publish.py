@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from tallymark.config.reconcile import ReconcileConfig
 from tallymark.io import delta
-from tallymark.io.objects import ObjectStore, join, normalise_uri
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import join, normalise_uri
 from tallymark.reconcile.canonical import VERSION
 from tallymark.reconcile.evidence import Example
 from tallymark.reconcile.history import RunPoint, points

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from tallymark.config.reconcile import ReconcileConfig
 from tallymark.errors import AccountingError
-from tallymark.io.objects import is_remote
+from tallymark.io.uris import is_remote
 from tallymark.reconcile.canonical import VERSION
 from tallymark.reconcile.evidence import Evidence
 from tallymark.reconcile.file_rows import LEFT_ALONE
