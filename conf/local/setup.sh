@@ -185,11 +185,12 @@ make_classes() {
 
 make_gcs() {
   make_jars
-  cmp -s "$here/gcs.xml" "$jars/gcs/ivy.xml" && return
-  say "fetching the connector for Google Cloud Storage, once: 40 MB"
-  # Recorded with another class path, the archive would not fit any more; before, in case this is killed.
-  rm -f "$jars/spark/classes.jsa"
-  fetch_jars "$here/gcs.xml" "$jars/gcs"
+  if ! cmp -s "$here/gcs.xml" "$jars/gcs/ivy.xml"; then
+    say "fetching the connector for Google Cloud Storage, once: 40 MB"
+    # Recorded with another class path, the archive would not fit any more; before, in case this is killed.
+    rm -f "$jars/spark/classes.jsa"
+    fetch_jars "$here/gcs.xml" "$jars/gcs"
+  fi
   make_classes
 }
 
