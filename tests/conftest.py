@@ -31,6 +31,8 @@ SPARK35 = ROOT / ".spark35"
 IS_SPARK35 = Path(sys.prefix).name == SPARK35.name
 # Those of the other line lie among Spark's own.
 JARS = ROOT / (".spark35/none" if IS_SPARK35 else ".jars/spark")
+# Only `make test-spark35` has both lines.
+collect_ignore = [] if IS_SPARK35 else ["lines"]
 GCS_JARS = ROOT / ".jars/gcs"
 
 # What would lead a start under test to another Spark, another Python or another folder than the one meant.

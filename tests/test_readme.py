@@ -46,7 +46,7 @@ FOREIGN = {
     "--master", "--deploy-mode", "--packages", "--files-from-raw", "--name", "--schedule-expression", "--server",
     "--cases", "--sizes", "--repetitions", "--rows", "--without-peers",
     "--archives", "--application-id", "--cluster", "--execution-role-arn", "--files", "--job-driver", "--properties",
-    "--py-files", "--region",
+    "--jars", "--py-files", "--region",
 }  # fmt: skip
 
 

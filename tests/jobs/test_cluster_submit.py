@@ -168,7 +168,9 @@ def test_a_java_that_is_too_old_or_missing_is_one_line(
     done = cluster("--master", "yarn", "reconcile", JAVA_HOME=str(tmp_path / "java"), CI="")
 
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith(f"tallymark: needs Java {needed}, found {found}. Install it: ")
+    assert done.err.startswith(
+        f"tallymark: needs Java {needed} (found {found}). On Debian and Ubuntu: apt-get install -y "
+    )
     assert done.err.count("\n") == 1
 
 

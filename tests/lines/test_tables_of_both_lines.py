@@ -17,10 +17,7 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 import tallymark
-from conftest import IS_SPARK35, ROOT, Submit, start_environment
-
-if not IS_SPARK35:
-    pytest.skip("`make test-spark35` has both lines", allow_module_level=True)
+from conftest import ROOT, Submit, start_environment
 
 KEY = Fernet.generate_key().decode()
 
