@@ -20,6 +20,8 @@ public class MiniYarn {
     conf.set("yarn.nodemanager.vmem-check-enabled", "false");
     conf.set("yarn.nodemanager.pmem-check-enabled", "false");
     conf.set("yarn.nodemanager.disk-health-checker.enable", "false");
+    // A disk that is nearly full for others has room enough for a test.
+    conf.set("yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage", "100");
     // Credentials belong to the machine, as those of an instance role do, and not to the application.
     conf.set("yarn.nodemanager.env-whitelist", "JAVA_HOME," + arguments[1]);
     conf.set("yarn.log-aggregation-enable", "true");
