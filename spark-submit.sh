@@ -155,12 +155,12 @@ if [ -n "$submit" ]; then
   exec "$submit" ${options[@]+"${options[@]}"} "$script" "$@"
 fi
 
-# --- The local line.
+# --- The local line. With TALLYMARK_RECORD_LATER it does not wait for the recording of classes (see `make demo`).
 ours="$root/.jars/spark"
 records=""
 case "$java_options" in *ArchiveClassesAtExit*) records=yes ;; esac
 if ! cmp -s "$root/conf/local/ivy.xml" "$ours/ivy.xml" || [ "$ours/ivy.xml" -ot "$venv/requirements.txt" ] ||
-  { [ -z "$records" ] && [ ! -e "$ours/classes.jsa" ]; }; then
+  { [ -z "$records${TALLYMARK_RECORD_LATER:-}" ] && [ ! -e "$ours/classes.jsa" ]; }; then
   "$root/conf/local/setup.sh" "$([ -n "$records" ] && echo jars || echo classes)"
 fi
 
