@@ -104,7 +104,7 @@ demo-export: jars ## start a PostgreSQL, fill a table and export it by conf/expo
 
 # --- torture
 torture: SEED ?= $(shell od -An -N2 -tu2 /dev/urandom | tr -d ' ')
-torture: venv jars ## strike all jobs at random moments, at most 20 minutes: SEED=7 repeats, ROUNDS="-k storm" is a part
+torture: jars ## strike all jobs at random moments, at most 20 minutes: SEED=7 repeats, ROUNDS="-k storm" is a part
 	@echo "torture: SEED=$(SEED)"
 	@TORTURE_SEED=$(SEED) $(PYTHON) -m pytest --capture=no -m 'torture or not torture' tests/torture $(ROUNDS)
 

@@ -208,7 +208,7 @@ def _publish(
             place(hidden, os.path.join(folder, name))
             _sync_folder(folder)
             return status
-        except BaseException:
+        except BaseException:  # Ctrl-C too must leave no half-written file
             with suppress(FileNotFoundError):
                 os.unlink(hidden)
             raise

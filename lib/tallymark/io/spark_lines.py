@@ -15,7 +15,7 @@ from typing import Any
 
 from tallymark.errors import ConfigError
 
-GET_JAVA = "Debian: apt-get install -y openjdk-17-jre-headless, and name it by JAVA_HOME where another is the default"
+GET_JAVA = "Debian: apt-get install -y default-jre-headless, and name it by JAVA_HOME where another is the default"
 # Java 24 removed what Hadoop asks for the user by.
 _FIRST_JAVA_TOO_NEW = 24
 _CHAIN = "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider"

@@ -47,9 +47,8 @@ def is_trusted(item: Identified, told_by_etag: bool, listed_ns: int) -> bool:
         listed_ns: when the object was listed.
 
     On S3 such an ETag tells, or the checksum that it keeps over the whole object: the ETag of many parts, or under
-    SSE-KMS, is no MD5. A file is told by size, time and
-    inode, unless it was written so shortly before that a second write may have left the same time: file systems
-    have a tick of some milliseconds, or of a second or two.
+    SSE-KMS, is no MD5. A file is told by size, time and inode, unless it was written so shortly before that a second
+    write may have left the same time: file systems have a tick of some milliseconds, or of a second or two.
     """
     if item.inode is None:
         return told_by_etag or item.checksum is not None

@@ -49,7 +49,7 @@ def append_csv(
                 with previous.open("rb") as earlier:
                     _copy(earlier, previous, names, run_id, file)
             return _append(batches, names, file)
-    except BaseException:
+    except BaseException:  # Ctrl-C too must leave no half-written file
         target.unlink(missing_ok=True)
         raise
 
