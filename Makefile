@@ -47,9 +47,12 @@ demo-bulkload: jars ## make sample tenders, measure a small matrix and load them
 	  *) echo "The load ended with exit code $$code; 1 was due." >&2; exit 1 ;; \
 	esac
 
-test: gcs package ## run all tests but those of test-clusters, in two processes
+test: gcs package ## run all tests but those that take minutes each (test-kills, test-clusters, torture), in two processes
 	@conf/local/gcs_emulator.sh
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile
+
+test-kills: jars ## kill reconcile and ingest after each of their stages, and let the next start finish
+	@$(PYTHON) -m pytest -m kills tests/jobs
 
 check: venv ## lint, format, types, direction of imports, shell scripts
 	@.venv/bin/ruff check .

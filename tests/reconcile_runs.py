@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import SparkSession
+from deltalake import DeltaTable
+from pyspark.sql import Row, SparkSession
 
 import tallymark
 from tallymark.runs.reconcile.run import ReconcileResult
@@ -27,6 +28,13 @@ def reconciled(spark: SparkSession, folder: Path, source: Objects, backup: Objec
     places = {"source": str(folder / "source"), "backup": str(folder / "backup"), "out": str(folder / "out")}
     result: ReconcileResult = tallymark.reconcile(spark, **places | options)
     return result
+
+
+def written(result: ReconcileResult, table: str) -> list[Row]:
+    """Returns the rows of ``files`` or ``mismatches`` in a local folder, without the seconds that Spark takes for it."""
+    kept = DeltaTable(f"{result.summary.out}/delta/{table}")
+    found = kept.to_pyarrow_table(filters=[("run_id", "=", result.summary.run_id)])
+    return [Row(**row) for row in found.to_pylist()]
 
 
 def counts(row: Any) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from conftest import Submitted
 from s3_server import Bucket, S3Server
 from tallymark.io.postgres import Server
 
-LONG = pytest.mark.clusters
+pytestmark = pytest.mark.clusters
 MERGE = 2  # the stage of `ingest` that writes the files of the table
 
 
@@ -42,12 +42,7 @@ def assert_as_undisturbed(job: Job, ended: Submitted) -> None:
 
 @pytest.mark.parametrize(
     ("name", "stage"),
-    [
-        pytest.param("reconcile", 1, marks=LONG),
-        pytest.param("ingest", 1, marks=LONG),
-        ("ingest", MERGE),  # a part of `make test`
-        pytest.param("bulkload", 1, marks=LONG),
-    ],
+    [("reconcile", 1), ("ingest", 1), ("ingest", MERGE), ("bulkload", 1)],
 )
 def test_a_worker_is_killed_when_its_task_has_worked_and_not_ended(
     request: pytest.FixtureRequest, doomed_pair: Cluster, tmp_path: Path, name: str, stage: int
@@ -66,7 +61,6 @@ def test_a_worker_is_killed_when_its_task_has_worked_and_not_ended(
     assert "Lost executor" in ended.err
 
 
-@LONG
 @pytest.mark.parametrize(("name", "stage"), [("reconcile", 1), ("ingest", 1), ("bulkload", 1)])
 def test_a_worker_is_decommissioned_in_the_middle(
     request: pytest.FixtureRequest, doomed_pair: Cluster, tmp_path: Path, name: str, stage: int
@@ -90,7 +84,6 @@ def test_a_worker_is_decommissioned_in_the_middle(
     assert_as_undisturbed(job, running.result())
 
 
-@LONG
 def test_shuffle_files_vanish_after_they_were_written(
     bucket: Bucket, s3_server: S3Server, doomed_pair: Cluster, tmp_path: Path
 ) -> None:
@@ -116,7 +109,6 @@ def shuffle_files(cluster: Cluster) -> list[Path]:
     return list(cluster.work.rglob("shuffle_*_0.data"))
 
 
-@LONG
 @pytest.mark.parametrize(("name", "stage"), [("reconcile", 1), ("ingest", MERGE), ("bulkload", 1)])
 def test_a_slow_task_gets_a_speculative_double_and_both_work(
     request: pytest.FixtureRequest, doomed_pair: Cluster, tmp_path: Path, name: str, stage: int
@@ -135,7 +127,6 @@ def test_a_slow_task_gets_a_speculative_double_and_both_work(
     assert_as_undisturbed(job, running.result())
 
 
-@LONG
 @pytest.mark.parametrize(("name", "stage"), [("reconcile", 1), ("ingest", MERGE), ("bulkload", 1)])
 def test_an_executor_that_stands_still_is_given_up_and_then_goes_on(
     request: pytest.FixtureRequest, doomed_pair: Cluster, tmp_path: Path, name: str, stage: int
@@ -165,7 +156,6 @@ def kill_resumed(executor: int) -> None:
         os.kill(executor, signal.SIGCONT)
 
 
-@LONG
 def test_the_driver_of_an_export_is_killed_on_yarn_and_resumed(
     yarn_cluster: Cluster, bucket: Bucket, fresh_database: Server, tmp_path: Path
 ) -> None:

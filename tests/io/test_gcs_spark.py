@@ -33,7 +33,8 @@ def gs_spark(spark: SparkSession, gcs: GcsBucket) -> SparkSession:
 def test_spark_and_delta_rs_write_and_read_one_table(gs_spark: SparkSession, gcs: GcsBucket) -> None:
     place = f"{gcs.uri}/out/my table"
     delta.append_rows(gcs.direct, place, ROWS)
-    delta.append_run(gs_spark.createDataFrame([("c", 4)], "run_id string, n long"), place)
+    more = gs_spark.createDataFrame([("c", 4)], "run_id string, n long")
+    more.write.format("delta").partitionBy("run_id").mode("append").save(place)
     delta.replace_run(gcs.direct, place, "a", pa.table({"run_id": ["a"], "n": pa.array([9], pa.int64())}))
     expected = [("a", 9), ("b", 3), ("c", 4)]
     assert sorted(map(tuple, gs_spark.read.format("delta").load(place).collect())) == expected

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import Row, SparkSession
 
-from conftest import NO_JAVA, PYTHON, ROOT, Submit, kill_when
+from conftest import NO_JAVA, PYTHON, ROOT, Submit, Submitted, kill_when
 
 FIRST = "_delta_log/00000000000000000000.json"
 LINES = [b'{"id":%d,"site":"north","speed":%d.5,"ok":true}\n' % (n, n) for n in range(1_000)]
@@ -45,12 +45,33 @@ def rows(spark: SparkSession, out: Path, table: str) -> list[Row]:
     return spark.read.format("delta").load(str(out / "delta" / table)).collect()
 
 
-def test_a_run_that_is_killed_again_and_again_is_finished_and_then_repeated(
+def test_a_run_that_is_killed_is_visible_and_is_finished_and_then_repeated(
     submit: Submit, conf: Path, spark: SparkSession
 ) -> None:
+    """kill -9 once the rows are there; the last start meets a finished run of its own name."""
+    out = conf.parent / "out"
+    kill_once_seen(out / "delta/mismatches" / FIRST, conf)
+    assert states(spark, out) == [("month", "INCOMPLETE", None)]
+    assert len(rows(spark, out, "mismatches")) == 2
+
+    for _ in ("finished", "repeated"):
+        assert_finished(submit("reconcile", "--conf", str(conf)), out, spark)
+
+    told = submit("reconcile", "--history", "--out", str(out), **NO_JAVA)
+    assert told.code == 0, told.err
+    (words,) = [line.split() for line in told.out.splitlines() if "DIFFERENT" in line]
+    assert [words[0], *words[3:-1]] == ["month", "DIFFERENT", "99.80", "%", "1,000", "1", "1", "0"]
+    planned = submit("reconcile", "--conf", str(conf), "--dry-run", **NO_JAVA)
+    assert planned.code == 0, planned.err
+    assert "PLAN: nothing was read. " in planned.out
+    assert states(spark, out) == [("month", "COMPLETE", 1_000)]
+
+
+@pytest.mark.kills
+def test_a_run_that_is_killed_after_each_stage_is_finished(submit: Submit, conf: Path, spark: SparkSession) -> None:
     """kill -9 after the first commit, after the rows, and between the reports and the last commit.
 
-    Each start meets what the one before has left, the last one a finished run of its own name.
+    Each start meets what the one before has left.
     """
     out = conf.parent / "out"
 
@@ -66,28 +87,20 @@ def test_a_run_that_is_killed_again_and_again_is_finished_and_then_repeated(
     assert states(spark, out) == [("month", "INCOMPLETE", None)]
     assert [len(rows(spark, out, table)) for table in ("files", "mismatches")] == [2, 2]
 
-    for _ in ("finished", "repeated"):
-        ended = submit("reconcile", "--conf", str(conf))
+    assert_finished(submit("reconcile", "--conf", str(conf)), out, spark)
 
-        assert ended.code == 1
-        assert "DIFFERENT: 99.80 % of 1,000 records match" in ended.out
-        assert "source 1,000 = matched 998 + changed 1 + moved out 0 + missing in backup 1" in ended.out
-        assert "Traceback" not in ended.said
-        assert states(spark, out) == [("month", "COMPLETE", 1_000)]
-        assert [len(rows(spark, out, table)) for table in ("files", "mismatches")] == [2, 2]
-        assert len((out / "detailed_report.csv").read_text().splitlines()) == 3
-        assert len((out / "detailed_report_detailed.csv").read_text().splitlines()) == 3
-        assert (out / "runs/month/repair/copy_again.txt").read_text() == "day/second.json\n"
-        assert "DIFFERENT" in (out / "report.html").read_text()
 
-    told = submit("reconcile", "--history", "--out", str(out), **NO_JAVA)
-    assert told.code == 0, told.err
-    (words,) = [line.split() for line in told.out.splitlines() if "DIFFERENT" in line]
-    assert [words[0], *words[3:-1]] == ["month", "DIFFERENT", "99.80", "%", "1,000", "1", "1", "0"]
-    planned = submit("reconcile", "--conf", str(conf), "--dry-run", **NO_JAVA)
-    assert planned.code == 0, planned.err
-    assert "PLAN: nothing was read. " in planned.out
+def assert_finished(ended: Submitted, out: Path, spark: SparkSession) -> None:
+    assert ended.code == 1
+    assert "DIFFERENT: 99.80 % of 1,000 records match" in ended.out
+    assert "source 1,000 = matched 998 + changed 1 + moved out 0 + missing in backup 1" in ended.out
+    assert "Traceback" not in ended.said
     assert states(spark, out) == [("month", "COMPLETE", 1_000)]
+    assert [len(rows(spark, out, table)) for table in ("files", "mismatches")] == [2, 2]
+    assert len((out / "detailed_report.csv").read_text().splitlines()) == 3
+    assert len((out / "detailed_report_detailed.csv").read_text().splitlines()) == 3
+    assert (out / "runs/month/repair/copy_again.txt").read_text() == "day/second.json\n"
+    assert "DIFFERENT" in (out / "report.html").read_text()
 
 
 def states(spark: SparkSession, out: Path) -> list[tuple[str, str, int | None]]:

@@ -19,6 +19,7 @@ from rich.console import Console
 
 import tallymark
 from bulkload_loads import PEOPLE, query
+from reconcile_runs import written
 from s3_server import Bucket
 from tallymark.io.postgres import Server
 from tallymark.report.bulkload import print_result
@@ -62,7 +63,7 @@ def test_reconcile_accounts_for_every_key_and_writes_only_below_out(
         spark, source=f"{bucket.uri}/source", backup=f"{bucket.uri}/backup", out=str(out), run_id="odd"
     )
 
-    assert {row.file_path for row in result.files.collect()} == set(keys)
+    assert {row.file_path for row in written(result, "files")} == set(keys)
     assert (result.totals.source_records, result.totals.missing_in_backup) == (2 * len(keys), len(keys))
     assert outside() == []
     repair = out / "runs/odd/repair"

@@ -117,7 +117,7 @@ def rounds(*short: tuple[str, str], **by_kind: tuple[str, ...]) -> pytest.MarkDe
 
 
 @rounds(
-    ("driver", "export"), ("jvm", "reconcile"),
+    ("driver", "export"),
     driver=tuple(JOBS), jvm=ON_SPARK, worker=ON_SPARK,
 )  # fmt: skip
 def test_a_process_is_killed(kind: str, name: str, scene: Scene, random: Random, proxy: FaultProxy) -> None:

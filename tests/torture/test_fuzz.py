@@ -17,7 +17,7 @@ from pyspark.sql import Row, SparkSession
 
 import fuzzed_files as fuzz
 from fuzzed_files import HARMFUL, HARMLESS, UnreadableError, records_of
-from reconcile_runs import Objects, reconciled
+from reconcile_runs import Objects, reconciled, written
 
 SEED = os.environ.get("TORTURE_SEED", "1")
 FILES = 1_000
@@ -111,7 +111,7 @@ def test_bombs(spark: SparkSession, tmp_path: Path) -> None:
     sound = b'{"id":1}\n{"id":2}\n'
     with peak_of_workers(spark) as peaks:
         result = reconciled(spark, tmp_path, {**bombs, "sound": sound}, dict.fromkeys([*bombs, "sound"], sound))
-    rows = result.files.collect()
+    rows = written(result, "files")
 
     assert_each_is_accounted_for(rows, {*bombs, "sound"})
     assert [row.file_path for row in rows if row.status == "MATCH"] == ["sound"]
@@ -122,7 +122,7 @@ def test_a_thousand_files_that_went_wrong(spark: SparkSession, tmp_path: Path) -
     source, backup, equal = files_of(Random(f"{SEED} files"))
     with peak_of_workers(spark) as peaks:
         result = reconciled(spark, tmp_path, source, backup)
-    rows = {row.file_path: row for row in result.files.collect()}
+    rows = {row.file_path: row for row in written(result, "files")}
 
     assert_each_is_accounted_for(list(rows.values()), set(source))
     matched = {path for path, row in rows.items() if row.status == "MATCH"}

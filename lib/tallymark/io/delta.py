@@ -1,16 +1,18 @@
 """Delta tables that hold the rows of many runs, each run in its own partition.
 
-What grows with the objects (runs, files, ledger) the driver writes by itself, through delta-rs: 20 ms a commit, where
-Spark needs seconds. What grows with the records (mismatches, residue) Spark writes. No table is written by both, but
-for its first commit and for taking back the rows of a repeated run.
+What grows with the objects (runs, files, ledger) the driver writes; what grows with the records (mismatches, residue)
+executors write as files. Every commit is the driver's, through delta-rs: 20 ms, where Spark needs seconds.
 """
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +21,24 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import TableNotFoundError
+from deltalake.transaction import AddAction
 from py4j.protocol import Py4JJavaError
+from pyspark import TaskContext
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 
+from tallymark.errors import IncompleteError
 from tallymark.io import delta_rs
 from tallymark.io.delta_rs import attempt, made, open_table, storage_options
 from tallymark.io.objects import ObjectStore
+from tallymark.io.spark_failures import told_by_task
+from tallymark.io.table_files import write_file
 from tallymark.io.uris import join, spark_uri
 
 RUN_COLUMN = "run_id"
 _SAFE_RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PART = "path string, size bigint, rows bigint"
+"""What a task says of the file that it has written."""
 _GLOB = re.compile(r"[\[\]{}*?\\]")
 
 
@@ -77,14 +86,51 @@ def clear_run(store: ObjectStore, folder: str, run_id: str) -> None:
             attempt(folder, lambda: table.delete(_of_run(run_id)))
 
 
-def append_run(rows: DataFrame, folder: str) -> None:
-    """Adds ``rows`` to the table in one commit of Spark's.
+def append_run(store: ObjectStore, folder: str, run_id: str, rows: DataFrame, schema: pa.Schema) -> None:
+    """Adds ``rows``, all of this run, to the table in one commit of the files that their tasks write.
+
+    Args:
+        rows: the columns of ``schema``, which is that of the table; `RUN_COLUMN` may be missing.
 
     Raises:
-        IncompleteError: Spark could not compute or write the rows.
+        IncompleteError: the rows could not be computed or written; nothing was committed.
     """
-    write = rows.write.format("delta").partitionBy(RUN_COLUMN).mode("append")
-    attempt(folder, lambda: write.save(spark_uri(folder)), failures=(PySparkException, Py4JJavaError))
+    make_table(store, folder, schema)
+    in_files = pa.schema([field.remove_metadata() for field in schema if field.name != RUN_COLUMN])
+    write = partial(_write_part, store=store, folder=folder, run_id=run_id, schema=in_files)
+    try:
+        written = rows.select(in_files.names).mapInArrow(write, _PART).collect()
+    except (PySparkException, Py4JJavaError) as error:
+        told = told_by_task(error) or f"cannot make the rows of {folder}: {str(error).strip().partition(chr(10))[0]}"
+        raise IncompleteError(told) from error
+    if written:
+        attempt(folder, lambda: _commit(store, folder, run_id, schema, written))
+
+
+def _write_part(
+    batches: Iterator[pa.RecordBatch], store: ObjectStore, folder: str, run_id: str, schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    """Writes the rows of a task, whose place in their order the name tells; yields one row of `_PART`."""
+    context = TaskContext.get()
+    start = f"{RUN_COLUMN}={run_id}/part-{context.partitionId() if context else 0:05}-"
+    written = write_file(store, folder, start, (batch.cast(schema) for batch in batches), schema)
+    if written:
+        path, size, rows = written
+        yield pa.RecordBatch.from_pydict({"path": [path], "size": [size], "rows": [rows]})
+
+
+def _commit(store: ObjectStore, folder: str, run_id: str, schema: pa.Schema, written: Sequence[Row]) -> None:
+    table = open_table(store, folder)
+    if not {field.name for field in table.schema().fields}.issuperset(schema.names):
+        _write(store, folder, schema.empty_table(), mode="append")  # gives a table of an older version what it lacks
+        table.update_incremental()
+    now = int(time.time() * 1000)
+    files = (AddAction(row.path, row.size, {RUN_COLUMN: run_id}, now, True, _statistics(row.rows)) for row in written)
+    table.create_write_transaction(list(files), "append", table.schema(), partition_by=[RUN_COLUMN])
+
+
+def _statistics(rows: int) -> str:
+    return json.dumps({"numRecords": rows})
 
 
 def read_run(spark: SparkSession, folder: str, run_id: str) -> DataFrame:
@@ -126,7 +172,7 @@ def read_files(spark: SparkSession, folder: str, files: Sequence[str], schema: s
 
 
 def run_files(store: ObjectStore, folder: str, run_ids: set[str]) -> list[str]:
-    """Returns the uris of the Parquet files that hold the rows of the runs, of each in the order of Spark's writing.
+    """Returns the uris of the Parquet files that hold the rows of the runs, of each in the order of its tasks.
 
     They lack the partition column. To ask Spark for the same costs it seconds.
     """

@@ -21,7 +21,7 @@ _JAVA = (
 
 
 def why_spark_stopped(error: BaseException) -> str | None:
-    """Returns the cause and the next step, or None for any other error.
+    """Returns the cause and the next step, or None for any other error, and where a task has told it.
 
     Args:
         error: what reached the top; Spark's may be what it came from.
@@ -34,10 +34,18 @@ def why_spark_stopped(error: BaseException) -> str | None:
             return _JAVA
         if isinstance(one, Py4JError | PySparkException):
             text = str(one)
+            if told_by_task(one) is not None:
+                return None
             for sign, reason in _REASONS.items():
                 if sign in text:
                     return reason
     return None
+
+
+def told_by_task(error: BaseException) -> str | None:
+    """Returns what an error of ours says that ended a task, out of the trace that Spark made of it; else None."""
+    lines = [line for line in str(error).splitlines() if line.startswith("tallymark.errors.")]
+    return lines[0].partition(": ")[2] if lines else None
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

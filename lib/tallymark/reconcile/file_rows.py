@@ -7,12 +7,10 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from tallymark.columns import COMMENT, comments
 from tallymark.reconcile.counts import OF_PAIR, Counts
 from tallymark.reconcile.result import match_rate
 from tallymark.reconcile.tables import (
     FILES,
-    MISMATCHES,
     STATUS_DIFFERENT,
     STATUS_ERROR,
     STATUS_LEFT_ALONE,
@@ -69,15 +67,9 @@ def _status(counts: Counts, place: dict[str, Any]) -> str:
     return STATUS_DIFFERENT if counts.get("left_source") or counts.get("left_backup") else STATUS_MATCH
 
 
-def mismatch_rows(explained: DataFrame, run_id: str, run_time: str, partitions: int) -> DataFrame:
-    """Returns the rows with the columns of `tables.MISMATCHES`, ordered by path, bucket and hash.
-
-    What a column means goes along: a table that is made of the rows has it as comment.
-    """
-    stamped = explained.selectExpr("*", f"'{run_id}' AS run_id", f"'{run_time}' AS run_time")
-    told = comments(MISMATCHES)
-    columns = [F.col(name).alias(name, metadata={COMMENT: told[name]}) for name in MISMATCHES]
-    return in_order(stamped.select(columns), MISMATCH_ORDER, partitions)
+def mismatch_rows(explained: DataFrame, run_time: str, partitions: int) -> DataFrame:
+    """Returns the rows with the columns of `tables.MISMATCHES` but for the run, ordered by path, bucket and hash."""
+    return in_order(explained.withColumn("run_time", F.lit(run_time)), MISMATCH_ORDER, partitions)
 
 
 def in_order(rows: DataFrame, columns: tuple[str, ...], partitions: int) -> DataFrame:

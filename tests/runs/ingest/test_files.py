@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from s3_server import Bucket
 from tallymark.errors import ObjectError
 from tallymark.io.objects import ObjectStore
-from tallymark.runs.ingest import files
-from tallymark.runs.ingest.files import SortedRows, local_copy, write_file
+from tallymark.runs.ingest.files import SortedRows, local_copy
 
 SCHEMA = pa.schema([("key", pa.string()), ("body", pa.string())])
 OTHER_ORDER = pa.schema([("more", pa.int64()), ("body", pa.string()), ("key", pa.string())])
@@ -111,32 +110,6 @@ def test_any_files_give_what_a_plain_filter_gives(
     for low, high in zip(edges, edges[1:] + edges[-1:]):
         expected = sorted(key for content in contents for key in content if low <= key <= high)
         assert between(rows, low, high) == expected
-
-
-def test_rows_are_written_as_one_file_of_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_ROW_GROUP", 4)
-    batches = pa.table({"key": [f"{n:02}" for n in range(11)], "body": ["x"] * 11}, schema=SCHEMA).to_batches(3)
-
-    written = write_file(ObjectStore(), str(tmp_path), "dt=2026-03-17/hour=14", batches, SCHEMA)
-    assert written is not None
-    path, size, rows = written
-    assert path.startswith("dt=2026-03-17/hour=14/")
-    assert path.endswith(".zstd.parquet")
-    assert (size, rows) == ((tmp_path / path).stat().st_size, 11)
-    file = pq.ParquetFile(tmp_path / path)
-    assert file.read().column("key").to_pylist() == [f"{n:02}" for n in range(11)]
-    assert file.metadata.num_row_groups == 4
-    assert file.metadata.row_group(0).column(0).compression == "ZSTD"
-
-
-def test_two_attempts_never_share_a_name_and_no_rows_leave_no_file(tmp_path: Path) -> None:
-    store, batch = ObjectStore(), pa.RecordBatch.from_pydict({"key": ["a"], "body": ["b"]}, SCHEMA)
-    names = {write_file(store, str(tmp_path), "p", [batch], SCHEMA) for _ in range(2)}
-
-    assert len(names) == 2
-    assert write_file(store, str(tmp_path), "empty", [], SCHEMA) is None
-    assert write_file(store, str(tmp_path), "empty", [batch.slice(0, 0)], SCHEMA) is None
-    assert not (tmp_path / "empty").exists()
 
 
 def test_a_local_file_is_read_in_place(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 import tallymark
+from reconcile_runs import written
 from tallymark.runs.reconcile import begun
 from tallymark.runs.reconcile import run as reconciling
 from tallymark.runs.reconcile.run import ReconcileResult
@@ -36,12 +37,13 @@ def run(spark: SparkSession, folder: Path, **options: Any) -> ReconcileResult:
     return result
 
 
-def rows(result: ReconcileResult) -> list[list[Any]]:
-    return [frame.drop("run_id", "run_time", "proof").collect() for frame in (result.files, result.mismatches)]
+def rows(result: ReconcileResult) -> list[list[dict[str, Any]]]:
+    tables = (written(result, table) for table in ("files", "mismatches"))
+    return [[row.asDict() | dict.fromkeys(("run_id", "run_time", "proof")) for row in table] for table in tables]
 
 
 def proofs(result: ReconcileResult) -> dict[str, str]:
-    return {row.file_path.removesuffix(".json"): row.proof for row in result.files.collect()}
+    return {row.file_path.removesuffix(".json"): row.proof for row in written(result, "files")}
 
 
 def forget_contents(folder: Path) -> None:
@@ -185,7 +187,7 @@ def test_a_file_that_looks_different_is_read_again(spark: SparkSession, tmp_path
     second = run(spark, tmp_path)
 
     assert proofs(second) == {"size": "compare", "time": "compare", "inode": "compare", "same": "remembered"}
-    assert {row.file_path: row.missing_in_source for row in second.files.collect()} == {
+    assert {row.file_path: row.missing_in_source for row in written(second, "files")} == {
         "inode.json": 1,
         "same.json": 0,
         "size.json": 1,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from reconcile_runs import counts, lines, reconciled
+from reconcile_runs import counts, lines, reconciled, written
 from tallymark.reconcile.result import Verdict
 
 
@@ -18,8 +18,8 @@ def test_equal_prefixes_match(spark: SparkSession, tmp_path: Path) -> None:
 
     assert (result.verdict, result.exit_code) == (Verdict.MATCH, 0)
     assert result.totals.match_rate == 100.0
-    assert [row.proof for row in result.files.collect()] == ["identical", "identical"]
-    assert result.mismatches.count() == 0
+    assert [row.proof for row in written(result, "files")] == ["identical", "identical"]
+    assert written(result, "mismatches") == []
 
 
 def test_each_kind_of_difference_is_counted_in_its_file(spark: SparkSession, tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_each_kind_of_difference_is_counted_in_its_file(spark: SparkSession, tmp
         "respelled.json": b'[{"b": "\\u00e9", "a": 1.0}]',
     }
     result = reconciled(spark, tmp_path, source, backup)
-    rows = {row.file_path: row for row in result.files.collect()}
+    rows = {row.file_path: row for row in written(result, "files")}
 
     assert {path: counts(row) for path, row in rows.items()} == {
         "absent.json": (1, 0, 0, 0, 0, 0, 1, 0),
@@ -52,7 +52,7 @@ def test_each_kind_of_difference_is_counted_in_its_file(spark: SparkSession, tmp
     assert (rows["absent.json"].status, rows["absent.json"].proof) == ("MISSING_IN_BACKUP", "lonely")
     assert rows["elsewhere.json"].status == "MISSING_IN_SOURCE"
     assert (result.verdict, result.exit_code) == (Verdict.DIFFERENT, 1)
-    found = {(row.bucket_type, row.file_path, tuple(row.changed_paths)) for row in result.mismatches.collect()}
+    found = {(row.bucket_type, row.file_path, tuple(row.changed_paths)) for row in written(result, "mismatches")}
     assert found == {
         ("changed", "changed.json", ("$.ok",)),
         ("source_only", "lost.json", ()),
@@ -67,7 +67,7 @@ def test_a_key_ties_versions_that_share_nothing_else(spark: SparkSession, tmp_pa
     with_key = reconciled(spark, tmp_path, source, backup, key="id", ignore="$.at")
     without = reconciled(spark, tmp_path, source, backup)
 
-    assert [row.changed_paths for row in with_key.mismatches.collect()] == [["$.amount"]]
+    assert [row.changed_paths for row in written(with_key, "mismatches")] == [["$.amount"]]
     assert (with_key.totals.mismatched_records, with_key.totals.missing_in_backup) == (1, 0)
     totals = without.totals
     assert (totals.mismatched_records, totals.missing_in_backup, totals.missing_in_source) == (0, 1, 1)
@@ -82,7 +82,7 @@ def test_a_key_ties_versions_however_far_apart(spark: SparkSession, tmp_path: Pa
     result = reconciled(spark, tmp_path, source, backup, key="id", chunk_size=10)
 
     assert (result.totals.mismatched_records, result.totals.missing_in_backup) == (400, 0)
-    assert [row.changed_paths for row in result.mismatches.collect()] == [["$.ok"]] * 400
+    assert [row.changed_paths for row in written(result, "mismatches")] == [["$.ok"]] * 400
 
 
 def test_one_record_many_times_is_counted_and_not_joined(spark: SparkSession, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_one_record_many_times_is_counted_and_not_joined(spark: SparkSession, tm
 
     assert (result.totals.moved_out, result.totals.missing_in_backup) == (99_999, 1)
     assert result.totals.match_rate == 99.999
-    assert [row["count"] for row in result.mismatches.collect()] == [1]
+    assert [row["count"] for row in written(result, "mismatches")] == [1]
 
 
 def test_an_almost_full_match_never_prints_100(spark: SparkSession, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_every_object_is_listed_under_its_own_name(spark: SparkSession, tmp_path
     backup = {"packed.json": lines(6), "dt=2024-01-01/f.json": b'{"device":"d4","id":4,"ok":true,"site":"north"}'}
     result = reconciled(spark, tmp_path / "out 100%", source, backup)
 
-    assert {row.file_path: (row.source_records, row.status) for row in result.files.collect()} == {
+    assert {row.file_path: (row.source_records, row.status) for row in written(result, "files")} == {
         "_x.json": (1, "MISSING_IN_BACKUP"),
         ".y.json": (1, "MISSING_IN_BACKUP"),
         "empty.json": (0, "MISSING_IN_BACKUP"),

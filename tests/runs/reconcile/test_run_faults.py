@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 import tallymark
-from reconcile_runs import counts, lines, reconciled
+from reconcile_runs import counts, lines, reconciled, written
 from table_nulls import undocumented_nulls
 from tallymark.errors import ConfigError
 from tallymark.reconcile.result import Verdict
@@ -30,7 +30,7 @@ def test_an_object_that_cannot_be_read_makes_the_run_incomplete_and_stops_no_oth
         "x.bin": bytes(range(256)) * 41,
     }
     result = reconciled(spark, tmp_path, source, backup)
-    rows = {row.file_path: row for row in result.files.collect()}
+    rows = {row.file_path: row for row in written(result, "files")}
 
     assert {path: row.status for path, row in rows.items()} == {
         "array.json": "ERROR",
@@ -45,7 +45,7 @@ def test_an_object_that_cannot_be_read_makes_the_run_incomplete_and_stops_no_oth
     ]
     assert rows["cut.json.gz"].source_records is None
     assert (result.verdict, result.exit_code) == (Verdict.INCOMPLETE, 3)
-    assert result.mismatches.count() == 0
+    assert written(result, "mismatches") == []
     assert undocumented_nulls(tmp_path / "out", "reconcile") == []
 
 
@@ -71,7 +71,7 @@ def test_an_object_that_changes_before_its_leftovers_are_explained_is_an_error_a
     monkeypatch.setattr(Stages, "explain", overwrite_before)
     source = {"lost.json": lines(*range(60_000)), "moved.json": lines(99_999)}
     result = reconciled(spark, tmp_path, source, {"elsewhere.json": lines(5, 99_999)})
-    rows = {row.file_path: row for row in result.files.collect()}
+    rows = {row.file_path: row for row in written(result, "files")}
 
     assert rows["lost.json"].error.startswith("CHANGED_DURING_RUN")
     assert counts(rows["lost.json"]) == (60_000, 0, 0, 0, 1, 0, 59_999, 0)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from reconcile_runs import counts, lines, put, reconciled
+from reconcile_runs import counts, lines, put, reconciled, written
 from tallymark.config.loading import load
 from tallymark.config.reconcile import ReconcileConfig
 from tallymark.errors import ConfigError
@@ -42,7 +42,7 @@ def config(folder: Path, **options: object) -> ReconcileConfig:
 
 
 def statuses(result: Any) -> dict[str, str]:
-    return {row.file_path: row.status for row in result.files.collect()}
+    return {row.file_path: row.status for row in written(result, "files")}
 
 
 def test_a_recheck_compares_what_failed_and_finds_moved_records_again(spark: SparkSession, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_young_objects_are_left_alone_counted_and_shown(spark: SparkSession, tmp
     assert json.loads(report.read_text())["sentence"] == (
         "PARTIAL MATCH (1 of 3 files compared; 2 are younger than 1h): all 1 record of these match"
     )
-    left = [row for row in result.files.collect() if row.status == "LEFT_ALONE"]
+    left = [row for row in written(result, "files") if row.status == "LEFT_ALONE"]
     assert {row.source_records for row in left} == {None}
     assert result.totals.bytes_not_read == sum(map(len, (source["copied-now.json"], source["not-yet.json"])))
 

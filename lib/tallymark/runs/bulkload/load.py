@@ -135,7 +135,7 @@ def _run_tasks(
 
         progress = LiveProgress(run.store, run.file(PROGRESS), fixed, look, lambda: datetime.now(timezone.utc))
         with progress, show(len(sources), size, poll):
-            delta.append_run(tasks, run.batches_table)
+            delta.append_run(run.store, run.batches_table, run.run_id, tasks, BATCHES)
 
 
 def _result(

@@ -22,6 +22,7 @@ from tallymark.ingest.tables import PARTITION
 from tallymark.ingest.travelling import QUARANTINE_PLACE, TRAVELLING, hour_of
 from tallymark.io.delta_commit import DataFile
 from tallymark.io.lock import check_fence
+from tallymark.io.spark_failures import told_by_task
 from tallymark.io.stored import StoredObject
 from tallymark.io.uris import join
 from tallymark.runs.ingest.begun import Run
@@ -135,10 +136,10 @@ def _rows(frame: DataFrame) -> list[dict[str, Any]]:
     try:
         return [row.asDict() for row in frame.collect()]
     except (PySparkException, Py4JJavaError) as error:
-        lines = [line for line in str(error).splitlines() if line.startswith("tallymark.errors.")]
-        if not lines:
+        told = told_by_task(error)
+        if told is None:
             raise
-        raise IncompleteError(lines[0].partition(": ")[2]) from error
+        raise IncompleteError(told) from error
 
 
 def _is_log(row: Mapping[str, Any]) -> bool:

@@ -1,21 +1,18 @@
-"""Parquet files of a table, as a task reads and writes them. Runs on executors."""
+"""Parquet files of a table, as a task reads them. Runs on executors."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tallymark.errors import ObjectError
 from tallymark.io.objects import ObjectStore
-from tallymark.io.uris import is_remote, join
-
-_ROW_GROUP = 65_536
+from tallymark.io.uris import is_remote
 
 
 @contextmanager
@@ -68,37 +65,3 @@ def _ranges(file: pq.ParquetFile, key: str) -> Iterator[tuple[str | None, str | 
         statistics = file.metadata.row_group(group).column(column).statistics
         known = statistics is not None and statistics.has_min_max
         yield (statistics.min, statistics.max, group) if known else (None, None, group)
-
-
-def write_file(
-    store: ObjectStore, folder: str, place: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema
-) -> tuple[str, int, int] | None:
-    """Write rows as one file below ``folder``; return its path there, bytes and rows; without rows no file and None.
-
-    The name is new in each attempt of a task: only what the run commits counts.
-    """
-    path = f"{place}/{uuid4().hex}.zstd.parquet".lstrip("/")
-    rows = 0
-    with tempfile.TemporaryDirectory(prefix="tallymark-") as scratch:
-        local = Path(scratch) / "part.parquet"
-        with pq.ParquetWriter(local, schema, compression="zstd") as writer:
-            for group in _groups(batches, schema):
-                writer.write_table(group, row_group_size=_ROW_GROUP)
-                rows += group.num_rows
-        if not rows:
-            return None
-        store.put_file(local, join(folder, path))
-        return path, local.stat().st_size, rows
-
-
-def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
-    held: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in batches:
-        held.append(batch)
-        rows += batch.num_rows
-        if rows >= _ROW_GROUP:
-            yield pa.Table.from_batches(held, schema)
-            held, rows = [], 0
-    if held:
-        yield pa.Table.from_batches(held, schema)

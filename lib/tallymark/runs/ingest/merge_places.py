@@ -21,7 +21,8 @@ from tallymark.ingest.tables import LOGS, PARTITION, QUARANTINE, REASONS
 from tallymark.ingest.tokens import Keys, digest
 from tallymark.ingest.travelling import CONTENT, COUNTED, QUARANTINE_PLACE, TRAVELLING, by_place
 from tallymark.io.objects import ObjectStore
-from tallymark.runs.ingest.files import SortedRows, local_copy, write_file
+from tallymark.io.table_files import write_file
+from tallymark.runs.ingest.files import SortedRows, local_copy
 
 MERGED = pa.schema(
     [
@@ -78,7 +79,7 @@ def _merge_hour(place: str, rows: Iterable[pa.RecordBatch], files: Files, mergin
     with ExitStack() as opened:
         known = _sorted_rows(opened, merging.store, files.get(place, ()), _KNOWN_LOGS)
         hour = Merge(lambda low, high: as_known(known.between(low, high)), CONTENT, conflicts.append)
-        written = write_file(merging.store, merging.logs, place, map(as_stored, hour.new_rows(rows)), _LOG_FILE)
+        written = write_file(merging.store, merging.logs, f"{place}/", map(as_stored, hour.new_rows(rows)), _LOG_FILE)
     yield _merged(place, hour.settled, written)
     if conflicts:
         sealed = sorted((_conflict(row, place, merging.keys) for row in conflicts), key=itemgetter("key"))

@@ -100,10 +100,9 @@ class Ledger:
         table = self.run.table("mismatches")
         files = delta.run_files(self.store, table, {earlier})
         if files:
-            now = {"run_id": self.run.run_id, "run_time": self.run.run_time_text}
             rows = delta.read_files(spark, table, files, ddl(MISMATCHES))
-            rows = rows.selectExpr(*(f"'{now[name]}' AS {name}" if name in now else name for name in MISMATCHES))
-            delta.append_run(in_order(rows, MISMATCH_ORDER, len(files)), table)
+            rows = in_order(rows.withColumn("run_time", F.lit(self.run.run_time_text)), MISMATCH_ORDER, len(files))
+            delta.append_run(self.store, table, self.run.run_id, rows, arrow_schema(MISMATCHES))
 
     def recall(self, pairs: list[ObjectPair]) -> list[Recalled]:
         """Returns the pairs that are as they were, with what is remembered of them."""
@@ -145,10 +144,11 @@ class Ledger:
         return digest.hexdigest()
 
     def _record_residue(self, left: DataFrame) -> None:
-        content = "cast(null AS binary)" if self.settings.mask else "content"  # what is masked is written nowhere
-        replaced = {"count": "moved + missing", "content": content, "run_id": f"'{self.run.recording}'"}
-        rows = left.selectExpr(*(f"{replaced.get(name, name)} AS {name}" for name in LEDGER_RESIDUE))
-        delta.append_run(rows, self.run.table("ledger_residue"))
+        rows = left.withColumn("count", F.col("moved") + F.col("missing"))
+        if self.settings.mask:  # what is masked is written nowhere
+            rows = rows.withColumn("content", F.lit(None).cast("binary"))
+        table = self.run.table("ledger_residue")
+        delta.append_run(self.store, table, self.run.recording, rows, arrow_schema(LEDGER_RESIDUE))
 
     def residue(self, spark: SparkSession, recalled: list[Recalled], shipped: Shipped) -> DataFrame:
         """Returns the residue of the recalled pairs, columns of `stages.RESIDUE`."""

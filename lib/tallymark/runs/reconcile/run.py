@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
@@ -51,12 +51,20 @@ _ROWS_AT_ONCE = 10_000  # that are Python objects, ten times as large as in the 
 
 @dataclass(frozen=True)
 class ReconcileResult:
-    """What a run found: the summary, this run's rows of the tables, and where the reports are."""
+    """What a run found: the summary, where the reports are, and this run's rows of the tables."""
 
     summary: RunSummary
-    files: DataFrame
-    mismatches: DataFrame
     reports: dict[str, str]
+    _spark: SparkSession = field(repr=False)
+    _run: Run = field(repr=False)
+
+    @property
+    def files(self) -> DataFrame:
+        return self._rows("files")
+
+    @property
+    def mismatches(self) -> DataFrame:
+        return self._rows("mismatches")
 
     @property
     def totals(self) -> Totals:
@@ -69,6 +77,9 @@ class ReconcileResult:
     @property
     def exit_code(self) -> int:
         return self.summary.exit_code
+
+    def _rows(self, table: str) -> DataFrame:
+        return delta.read_run(self._spark, self._run.table(table), self._run.run_id)
 
 
 def _no_progress(_files: int, _size: int, _poll: Poll) -> AbstractContextManager[object]:
@@ -127,8 +138,7 @@ def _run(
         summary, reports, examples = publish.publish(
             store, run, config, files, listing.scope, listing.warnings, fingerprint, seconds
         )
-    written, found = (delta.read_run(spark, run.table(name), run.run_id) for name in ("files", "mismatches"))
-    return ReconcileResult(summary, written, found, reports), examples
+    return ReconcileResult(summary, reports, spark, run), examples
 
 
 def _pass_gate(spark: SparkSession, gate: Gate, run: Run, files: pa.Table) -> None:
@@ -169,11 +179,12 @@ def _compare(
 
 
 def _write_mismatches(store: ObjectStore, run: Run, explained: DataFrame | None, residue: int) -> None:
-    table = run.table("mismatches")
+    table, schema = run.table("mismatches"), arrow_schema(MISMATCHES)
     if explained is None:
-        delta.make_table(store, table, arrow_schema(MISMATCHES))
+        delta.make_table(store, table, schema)
     else:
-        delta.append_run(mismatch_rows(explained, run.run_id, run.run_time_text, partitions(residue)), table)
+        rows = mismatch_rows(explained, run.run_time_text, partitions(residue))
+        delta.append_run(store, table, run.run_id, rows, schema)
 
 
 def _file_rows(pairs: list[ObjectPair], counts: dict[int, Counts], run: Run) -> pa.Table:

@@ -1,0 +1,59 @@
+"""Writes a Parquet file of a table, as a task does it: nobody sees it before a commit names it. Runs on executors."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tallymark.errors import IncompleteError
+from tallymark.io.objects import ObjectStore
+from tallymark.io.uris import join
+
+_ROW_GROUP = 65_536
+_BYTES_OF_A_GROUP = 32 << 20
+
+
+def write_file(
+    store: ObjectStore, table: str, start: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema
+) -> tuple[str, int, int] | None:
+    """Writes the rows as one file below ``table``; returns its path there, bytes and rows; None where none are.
+
+    The path begins with ``start`` and is another one in each attempt of a task.
+
+    Raises:
+        IncompleteError: there is no room for it, or no right.
+    """
+    path, rows = f"{start}{uuid4().hex}.zstd.parquet", 0
+    try:
+        with tempfile.TemporaryDirectory(prefix="tallymark-") as scratch:
+            local = Path(scratch) / "part.parquet"
+            with pq.ParquetWriter(local, schema, compression="zstd") as writer:
+                for group in _groups(batches, schema):
+                    writer.write_table(group, row_group_size=_ROW_GROUP)
+                    rows += group.num_rows
+            if not rows:
+                return None
+            store.put_file(local, join(table, path))
+            return path, local.stat().st_size, rows
+    except OSError as error:
+        what = f"cannot write {error.filename or join(table, path)}: {error.strerror or error}"
+        raise IncompleteError(f"{what}; free some space or give this user the right, then run again") from None
+
+
+def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    held: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        held.append(batch)
+        rows += batch.num_rows
+        size += batch.nbytes
+        if rows >= _ROW_GROUP or size >= _BYTES_OF_A_GROUP:
+            yield pa.Table.from_batches(held, schema)
+            held, rows, size = [], 0, 0
+    if held:
+        yield pa.Table.from_batches(held, schema)
