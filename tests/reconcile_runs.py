@@ -31,7 +31,7 @@ def reconciled(spark: SparkSession, folder: Path, source: Objects, backup: Objec
 
 
 def written(result: ReconcileResult, table: str) -> list[Row]:
-    """Returns the rows of ``files`` or ``mismatches`` in a local folder, without the seconds that Spark takes for it."""
+    """Returns the rows of ``files`` or ``mismatches`` in a local folder, without the seconds of Spark."""
     kept = DeltaTable(f"{result.summary.out}/delta/{table}")
     found = kept.to_pyarrow_table(filters=[("run_id", "=", result.summary.run_id)])
     return [Row(**row) for row in found.to_pylist()]
