@@ -49,7 +49,7 @@ demo-bulkload: jars ## make sample tenders, measure a small matrix and load them
 
 test: gcs package ## run all tests but those that take minutes each (test-kills, test-clusters, torture), in two processes
 	@conf/local/gcs_emulator.sh
-	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-kills: jars ## kill reconcile and ingest after each of their stages, and let the next start finish
 	@$(PYTHON) -m pytest -m kills tests/jobs
@@ -125,12 +125,10 @@ SPARK35_TESTS := tests/lines $(wildcard tests/jobs/test_*_job.py) \
   tests/io/test_session.py tests/io/test_spark_lines.py tests/io/test_cluster.py tests/quality tests/runs/quality \
   tests/reconcile/test_settle.py tests/runs/reconcile/test_run.py tests/runs/reconcile/test_run_s3.py \
   tests/runs/ingest/test_run.py tests/runs/bulkload/test_run.py
-# What is left when a job is killed at one stage after the other does not depend on Spark, and takes minutes.
-SPARK35_BUT := -k "not killed_at_each_stage and not killed_again_and_again"
 
 test-spark35: jars ## run the tests named in the Makefile on Spark 3.5 and Delta Lake 3.3, as EMR 7 and Dataproc 2 have them
 	@$(SETUP) spark35
-	@.spark35/bin/python -m pytest --numprocesses 2 --dist loadfile $(or $(TESTS),$(SPARK35_TESTS) $(SPARK35_BUT))
+	@.spark35/bin/python -m pytest --numprocesses 2 --dist loadfile $(or $(TESTS),$(SPARK35_TESTS))
 
 # --- the tables
 docs-tables: venv ## write docs/tables.md and docs/sql/{athena,trino,spark,duckdb}.sql from the columns in the code

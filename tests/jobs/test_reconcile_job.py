@@ -9,7 +9,7 @@ from pyspark.sql import Row, SparkSession
 
 from conftest import NO_JAVA, PYTHON, ROOT, Submit, Submitted, kill_when
 
-FIRST = "_delta_log/00000000000000000000.json"
+FIRST, SECOND = (f"_delta_log/{version:020}.json" for version in range(2))
 LINES = [b'{"id":%d,"site":"north","speed":%d.5,"ok":true}\n' % (n, n) for n in range(1_000)]
 
 # The job, which first tells from where executors import the package.
@@ -50,7 +50,7 @@ def test_a_run_that_is_killed_is_visible_and_is_finished_and_then_repeated(
 ) -> None:
     """kill -9 once the rows are there; the last start meets a finished run of its own name."""
     out = conf.parent / "out"
-    kill_once_seen(out / "delta/mismatches" / FIRST, conf)
+    kill_once_seen(out / "delta/mismatches" / SECOND, conf)
     assert states(spark, out) == [("month", "INCOMPLETE", None)]
     assert len(rows(spark, out, "mismatches")) == 2
 
@@ -69,7 +69,7 @@ def test_a_run_that_is_killed_is_visible_and_is_finished_and_then_repeated(
 
 @pytest.mark.kills
 def test_a_run_that_is_killed_after_each_stage_is_finished(submit: Submit, conf: Path, spark: SparkSession) -> None:
-    """kill -9 after the first commit, after the rows, and between the reports and the last commit.
+    """kill -9 after the first commit, once rows are in a file, once they are committed, and before the last commit.
 
     Each start meets what the one before has left.
     """
@@ -79,9 +79,15 @@ def test_a_run_that_is_killed_after_each_stage_is_finished(submit: Submit, conf:
     assert states(spark, out) == [("month", "INCOMPLETE", None)]
     assert not (out / "delta/mismatches").exists()
 
-    kill_once_seen(out / "delta/mismatches" / FIRST, conf)
+    kill_when(lambda: any((out / "delta/mismatches").glob("*/*.parquet")), "reconcile", "--conf", str(conf))
     assert states(spark, out) == [("month", "INCOMPLETE", None)]
-    assert len(rows(spark, out, "mismatches")) == 2
+    assert len(rows(spark, out, "mismatches")) in {0, 2}
+
+    log = out / "delta/mismatches/_delta_log"
+    newest = max(log.glob("*.json"))  # of the rows of the run before, which the next one takes back
+    kill_when(lambda: max(log.glob("*.json")) > newest, "reconcile", "--conf", str(conf))
+    assert states(spark, out) == [("month", "INCOMPLETE", None)]
+    assert len(rows(spark, out, "mismatches")) in {0, 2}
 
     kill_once_seen(out / "detailed_report.csv", conf)
     assert states(spark, out) == [("month", "INCOMPLETE", None)]

@@ -20,7 +20,6 @@ from tallymark.bulkload.columns import Column
 BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 BINARY_TRAILER = b"\xff\xff"
 
-_SPECIAL = "[\\\\\t\n\r]"
 _ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
 _NULL = b"\xff\xff\xff\xff"
 _EPOCH_DAYS = 10_957  # from 1970 to 2000, where PostgreSQL counts from
@@ -49,8 +48,9 @@ def copy_binary(batch: pa.RecordBatch, columns: tuple[Column, ...]) -> memoryvie
 def _escaped(column: pa.Array) -> pa.Array:
     if not pa.types.is_string(column.type):
         return column.cast(pa.string())
-    if pc.any(pc.match_substring_regex(column, _SPECIAL)).as_py():
-        for special, escape in _ESCAPES:
+    content = bytes(_content(column))  # to look into each value takes as long as all the rest
+    for special, escape in _ESCAPES:
+        if special.encode() in content:
             column = pc.replace_substring(column, special, escape)
     return column
 
