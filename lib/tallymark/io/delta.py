@@ -23,7 +23,6 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 from deltalake.transaction import AddAction
 from py4j.protocol import Py4JJavaError
-from pyspark import TaskContext
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Row, SparkSession
 
@@ -32,13 +31,11 @@ from tallymark.io import delta_rs
 from tallymark.io.delta_rs import attempt, made, open_table, storage_options
 from tallymark.io.objects import ObjectStore
 from tallymark.io.spark_failures import told_by_task
-from tallymark.io.table_files import write_file
+from tallymark.io.table_files import PART, write_part
 from tallymark.io.uris import join, spark_uri
 
 RUN_COLUMN = "run_id"
 _SAFE_RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_PART = "path string, size bigint, rows bigint"
-"""What a task says of the file that it has written."""
 _GLOB = re.compile(r"[\[\]{}*?\\]")
 
 
@@ -97,26 +94,14 @@ def append_run(store: ObjectStore, folder: str, run_id: str, rows: DataFrame, sc
     """
     make_table(store, folder, schema)
     in_files = pa.schema([field.remove_metadata() for field in schema if field.name != RUN_COLUMN])
-    write = partial(_write_part, store=store, folder=folder, run_id=run_id, schema=in_files)
+    write = partial(write_part, store=store, table=folder, folder=f"{RUN_COLUMN}={run_id}", schema=in_files)
     try:
-        written = rows.select(in_files.names).mapInArrow(write, _PART).collect()
+        written = rows.select(in_files.names).mapInArrow(write, PART).collect()
     except (PySparkException, Py4JJavaError) as error:
         told = told_by_task(error) or f"cannot make the rows of {folder}: {str(error).strip().partition(chr(10))[0]}"
         raise IncompleteError(told) from error
     if written:
         attempt(folder, lambda: _commit(store, folder, run_id, schema, written))
-
-
-def _write_part(
-    batches: Iterator[pa.RecordBatch], store: ObjectStore, folder: str, run_id: str, schema: pa.Schema
-) -> Iterator[pa.RecordBatch]:
-    """Writes the rows of a task, whose place in their order the name tells; yields one row of `_PART`."""
-    context = TaskContext.get()
-    start = f"{RUN_COLUMN}={run_id}/part-{context.partitionId() if context else 0:05}-"
-    written = write_file(store, folder, start, (batch.cast(schema) for batch in batches), schema)
-    if written:
-        path, size, rows = written
-        yield pa.RecordBatch.from_pydict({"path": [path], "size": [size], "rows": [rows]})
 
 
 def _commit(store: ObjectStore, folder: str, run_id: str, schema: pa.Schema, written: Sequence[Row]) -> None:

@@ -14,8 +14,26 @@ from tallymark.errors import IncompleteError
 from tallymark.io.objects import ObjectStore
 from tallymark.io.uris import join
 
+PART = "path string, size bigint, rows bigint"
+"""What a task says of the file that it has written, as Spark DDL."""
 _ROW_GROUP = 65_536
 _BYTES_OF_A_GROUP = 32 << 20
+
+
+def write_part(
+    batches: Iterable[pa.RecordBatch], store: ObjectStore, table: str, folder: str, schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    """For `mapInArrow`: writes the rows of a task as a file whose name tells the task's place in their order.
+
+    Yields one row of `PART`, or none where there are no rows. Raises IncompleteError as `write_file`.
+    """
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    start = f"{folder}/part-{context.partitionId() if context else 0:05}-"
+    written = write_file(store, table, start, (batch.cast(schema) for batch in batches), schema)
+    if written:
+        yield pa.RecordBatch.from_pydict({name: [value] for name, value in zip(("path", "size", "rows"), written)})
 
 
 def write_file(
