@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from functools import cache, partial
 
 import tallymark.starting  # noqa: F401 - first: says in one line what this Python lacks
 
@@ -31,17 +33,21 @@ def _run(argv: list[str], console: Console) -> int:
     if config.history or config.dry_run:
         return _tell(config)
     # Spark is imported only now, so that help and wrong options answer at once.
-    from tallymark.io.session import spark_session
+    from tallymark.io.session import spark_session, starts_java
     from tallymark.report.terminal import print_summary
     from tallymark.runs.reconcile.run import reconcile
 
-    spark = spark_session("tallymark reconcile")
+    start = cache(partial(spark_session, "tallymark reconcile"))
     try:
         result = reconcile(
-            spark, config, show_progress=lambda files, size, poll: Progress(console, files, size, poll, "compare")
+            # A cluster waits for the session; here it takes seconds, and a run in which nothing changed needs none.
+            start if starts_java(os.environ) else start(),
+            config,
+            show_progress=lambda files, size, poll: Progress(console, files, size, poll, "compare"),
         )
     finally:
-        spark.stop()
+        if start.cache_info().currsize:
+            start().stop()
     print_summary(result.summary, result_console(), result.reports)
     return result.exit_code
 

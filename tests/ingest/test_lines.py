@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tallymark.ingest.compact import Dictionary, compact, plain
@@ -84,7 +84,6 @@ ROWS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(ROWS, max_size=5), st.booleans())
 def test_many_rows_are_the_rows_one_by_one(rows: list[dict[str, Any]], is_compact: bool) -> None:
     alone = [compact(row, DICTIONARY) if is_compact else plain(row) for row in rows]

@@ -9,7 +9,7 @@ import struct
 
 import pytest
 from cryptography.fernet import Fernet, MultiFernet
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tallymark.errors import ConfigError
@@ -163,7 +163,6 @@ def test_tokens_that_are_opened_together_say_what_the_library_says(length: int) 
     assert NEWEST_FIRST.decrypt_all([]) == []
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.binary(max_size=100), st.integers(0, 2_000), st.sampled_from(["", "A", "-", "=", "é", "\n"])))
 )

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tallymark.ingest.plaintext import read_fields
@@ -154,14 +154,12 @@ SHAPES = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.builds(lambda record, shape: shape(record), RECORDS, SHAPES), max_size=4))
 def test_the_batch_says_what_the_exact_way_says_of_each(plains: list[bytes]) -> None:
     rows, _ = together(*plains)
     assert rows == one_by_one(plains, [row["position"] for row in rows])
 
 
-@settings(deadline=None)
 @given(st.integers(0, 150), st.integers(0, 255), st.booleans())
 def test_a_byte_that_is_wrong_never_passes_where_the_exact_way_refuses(at: int, byte: int, insert: bool) -> None:
     text = python()

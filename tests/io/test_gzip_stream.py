@@ -33,7 +33,7 @@ def failure(chunks: Iterable[bytes]) -> tuple[ObjectError, bytes]:
     return caught.value, bytes(delivered)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.binary(max_size=300) | st.sampled_from([TEXT[:70_000], NOISE[:9_000], b"\0" * 5000]), max_size=5),
     st.sampled_from([1, 2, 7, 100, 4096, 5000, 1 << 20]),

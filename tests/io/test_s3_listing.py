@@ -45,7 +45,7 @@ def test_a_long_listing_is_whole_in_order_and_made_over_ranges(
 CHARACTERS = st.text("ab/-0 %+é日😀", min_size=1, max_size=6)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(objects=st.dictionaries(CHARACTERS, st.booleans(), max_size=60), ranges=st.integers(1, 8))
 def test_any_keys_are_listed_once_and_in_order_however_they_are_cut(
     bucket: Bucket, objects: dict[str, bool], ranges: int

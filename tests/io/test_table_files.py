@@ -1,4 +1,6 @@
-"""Parquet files as a task writes them: in row groups that fit into memory, under a name of their own, or not at all."""
+"""Parquet files as a task writes them: in row groups that fit into memory, under a name of their own, or not at all;
+and as it reads them: in place, or a copy.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tallymark.errors import IncompleteError
+from s3_server import Bucket
+from tallymark.errors import IncompleteError, ObjectError
 from tallymark.io import table_files
 from tallymark.io.objects import ObjectStore
-from tallymark.io.table_files import write_file
+from tallymark.io.table_files import local_copy, write_file
 
 SCHEMA = pa.schema([("key", pa.string()), ("body", pa.string())])
 
@@ -60,3 +63,26 @@ def test_scratch_space_that_cannot_be_used_is_told_with_what_to_do(
 
     with pytest.raises(IncompleteError, match=r"cannot write .*gone/.*: No such file or directory; free some space or"):
         write_file(ObjectStore(), str(tmp_path), "p/", [batch], SCHEMA)
+
+
+def test_a_local_file_is_read_in_place(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"rows")
+
+    with local_copy(ObjectStore(), str(tmp_path / "x")) as path:
+        assert path == tmp_path / "x"
+
+
+def test_a_file_that_is_gone_is_named(tmp_path: Path, bucket: Bucket) -> None:
+    for store, uri in ((ObjectStore(), str(tmp_path / "gone")), (bucket.store, f"s3://{bucket.name}/gone")):
+        with pytest.raises(ObjectError, match=f"MISSING on {uri}: the table names it"), local_copy(store, uri):
+            pass
+
+
+def test_the_copy_of_an_object_goes_at_the_end(tmp_path: Path, bucket: Bucket) -> None:
+    uri = f"s3://{bucket.name}/a.parquet"
+    (tmp_path / "a").write_bytes(b"rows")
+    bucket.store.put_file(tmp_path / "a", uri)
+
+    with local_copy(bucket.store, uri) as path:
+        assert path.read_bytes() == b"rows"
+    assert not path.exists()

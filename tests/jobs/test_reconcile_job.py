@@ -48,7 +48,10 @@ def rows(spark: SparkSession, out: Path, table: str) -> list[Row]:
 def test_a_run_that_is_killed_is_visible_and_is_finished_and_then_repeated(
     submit: Submit, conf: Path, spark: SparkSession
 ) -> None:
-    """kill -9 once the rows are there; the last start meets a finished run of its own name."""
+    """kill -9 once the rows are there; then a run meets a finished one of its own name, and one of another name.
+
+    The last, in which nothing has changed, needs no Spark.
+    """
     out = conf.parent / "out"
     kill_once_seen(out / "delta/mismatches" / SECOND, conf)
     assert states(spark, out) == [("month", "INCOMPLETE", None)]
@@ -65,6 +68,11 @@ def test_a_run_that_is_killed_is_visible_and_is_finished_and_then_repeated(
     assert planned.code == 0, planned.err
     assert "PLAN: nothing was read. " in planned.out
     assert states(spark, out) == [("month", "COMPLETE", 1_000)]
+
+    remembered = submit("reconcile", "--conf", str(conf), "--run-id", "unchanged", **NO_JAVA)
+    assert remembered.code == 1, remembered.err
+    assert "DIFFERENT: 99.80 % of 1,000 records match" in remembered.out
+    assert sorted(states(spark, out)) == [("month", "COMPLETE", 1_000), ("unchanged", "COMPLETE", 1_000)]
 
 
 @pytest.mark.kills

@@ -139,7 +139,6 @@ def lenient(spark: SparkSession) -> Iterator[SparkSession]:
 
 @settings(
     max_examples=1,
-    deadline=None,
     phases=[Phase.generate],  # a run takes seconds: a failing example is small enough as it is
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

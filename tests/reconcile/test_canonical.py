@@ -236,7 +236,7 @@ def both_ways(record: bytes, form: CanonicalForm = FORM) -> None:
 
 
 DICE = st.integers(0, 2**32).map(random.Random)  # drawing each throw would take most of the time
-LAW = settings(max_examples=400, deadline=None, database=None)
+LAW = settings(max_examples=400, database=None)
 
 
 @LAW

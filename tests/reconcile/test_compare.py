@@ -154,7 +154,7 @@ def small_blocks() -> Iterator[None]:
         yield
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(records, max_size=60), st.lists(records, max_size=60), st.integers(1, 30))
 def test_the_pair_comparison_equals_the_plain_definition(source: list[bytes], backup: list[bytes], window: int) -> None:
     counts, residue = compared(b"\n".join(source), b"\n".join(backup), window, "jsonl")
@@ -163,7 +163,7 @@ def test_the_pair_comparison_equals_the_plain_definition(source: list[bytes], ba
     assert (counts.source_records, counts.backup_records) == (len(source), len(backup))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(records, max_size=40), st.randoms(use_true_random=False), st.integers(1, 50))
 def test_order_changes_nothing(source: list[bytes], rng: random.Random, window: int) -> None:
     backup = source.copy()
@@ -173,7 +173,7 @@ def test_order_changes_nothing(source: list[bytes], rng: random.Random, window: 
     assert settled_alone(counts, residue) == (len(source), 0, 0)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(records, max_size=40), st.lists(records, max_size=40))
 def test_swapping_the_sides_swaps_the_counts(source: list[bytes], backup: list[bytes]) -> None:
     there, residue_there = compared(b"\n".join(source), b"\n".join(backup), format="jsonl")
@@ -184,7 +184,7 @@ def test_swapping_the_sides_swaps_the_counts(source: list[bytes], backup: list[b
     assert (there.identical_records, there.normalised_records) == (back.identical_records, back.normalised_records)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(records, max_size=40), st.lists(records, max_size=40), st.integers(1, 50))
 def test_invalid_records_are_counted_alike_by_all_proofs(source: list[bytes], backup: list[bytes], window: int) -> None:
     fast, _ = compared(b"\n".join(source), b"\n".join(backup), window, "jsonl")

@@ -59,7 +59,7 @@ damaged = st.tuples(texts, st.integers(0, 40), st.sampled_from([b"", b'"', b"}",
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.one_of(texts, damaged), max_size=12), st.lists(st.one_of(texts, damaged), max_size=12))
 def test_exactly_the_invalid_ones_are_found(first: list[bytes], second: list[bytes]) -> None:
     found = Validity(invalid_reason)

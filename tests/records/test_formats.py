@@ -229,7 +229,7 @@ def small_blocks() -> Iterator[None]:
         yield
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(values, max_size=12), st.sampled_from([None, 0, 2]), st.integers(1, 60))
 def test_an_array_splits_into_exactly_its_elements(elements: list[object], indent: int | None, piece: int) -> None:
     text = json.dumps(elements, indent=indent).encode()
@@ -237,7 +237,7 @@ def test_an_array_splits_into_exactly_its_elements(elements: list[object], inden
     assert [json.loads(record) for record in records_of(text, "array", piece=piece)] == elements
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.dictionaries(st.sampled_from("abc"), values, min_size=1), min_size=1, max_size=8), st.integers(1, 60)
 )
@@ -250,7 +250,7 @@ def test_values_one_after_another_split_into_exactly_these(elements: list[object
 cells = st.text('ab",;\n\r é', max_size=5)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(cells, cells, cells), max_size=15), st.integers(1, 60), st.sampled_from(["\n", "\r\n"]))
 def test_csv_as_the_standard_library_writes_it_comes_back(
     rows: list[tuple[str, str, str]], piece: int, end: str

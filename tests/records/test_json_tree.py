@@ -175,7 +175,7 @@ def test_an_invalid_record_error_survives_pickling() -> None:
     assert pickle.loads(pickle.dumps(InvalidRecord("TOO_DEEP"))).reason == "TOO_DEEP"
 
 
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=300, database=None)
 @given(st.text(alphabet='{}[]:,"\\ue-+.0123456789truefalsn \n\x01é', max_size=24))
 def test_what_parses_is_what_the_standard_library_parses(text: str) -> None:
     def refuse(name: str) -> None:

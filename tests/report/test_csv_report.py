@@ -184,7 +184,7 @@ def test_an_earlier_file_without_its_last_newline_joins_no_rows(tmp_path: Path, 
 TEXTS = st.text(alphabet="ab\"',;\n\r\t=+-@＝＠ é😀", max_size=12)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(TEXTS, max_size=8), st.lists(TEXTS, max_size=8), st.sampled_from(["r0", "r1"]))
 def test_any_text_survives_writing_and_copying(
     tmp_path_factory: pytest.TempPathFactory, old: list[str], new: list[str], second_run: str

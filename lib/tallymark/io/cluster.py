@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tallymark.errors import ConfigError
 from tallymark.io import spark_lines
-from tallymark.io.session import let_interrupts_pass, submitted_conf
+from tallymark.io.session import let_interrupts_pass, starts_java, submitted_conf
 from tallymark.io.uris import is_remote, is_s3, is_within
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def awaited_context(app_name: str, environ: Mapping[str, str] = os.environ) -> I
 
     For work without Spark: YARN ends a driver that has no context after 100 s, and takes one that never had for failed.
     """
-    if "PYSPARK_GATEWAY_PORT" not in environ or submitted_conf().get("spark.submit.deployMode") != "cluster":
+    if starts_java(environ) or submitted_conf().get("spark.submit.deployMode") != "cluster":
         yield
         return
     from pyspark import SparkContext

@@ -24,14 +24,14 @@ from deltalake.exceptions import TableNotFoundError
 from deltalake.transaction import AddAction
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from tallymark.errors import IncompleteError
 from tallymark.io import delta_rs
 from tallymark.io.delta_rs import attempt, made, open_table, storage_options
 from tallymark.io.objects import ObjectStore
 from tallymark.io.spark_failures import told_by_task
-from tallymark.io.table_files import PART, write_part
+from tallymark.io.table_files import PART, local_copy, write_file, write_part
 from tallymark.io.uris import join, spark_uri
 
 RUN_COLUMN = "run_id"
@@ -92,30 +92,69 @@ def append_run(store: ObjectStore, folder: str, run_id: str, rows: DataFrame, sc
     Raises:
         IncompleteError: the rows could not be computed or written; nothing was committed.
     """
-    make_table(store, folder, schema)
-    in_files = pa.schema([field.remove_metadata() for field in schema if field.name != RUN_COLUMN])
+    in_files = _in_files(schema)
     write = partial(write_part, store=store, table=folder, folder=f"{RUN_COLUMN}={run_id}", schema=in_files)
     try:
         written = rows.select(in_files.names).mapInArrow(write, PART).collect()
     except (PySparkException, Py4JJavaError) as error:
         told = told_by_task(error) or f"cannot make the rows of {folder}: {str(error).strip().partition(chr(10))[0]}"
         raise IncompleteError(told) from error
-    if written:
-        attempt(folder, lambda: _commit(store, folder, run_id, schema, written))
+    attempt(folder, lambda: _commit(store, folder, run_id, schema, written))
 
 
-def _commit(store: ObjectStore, folder: str, run_id: str, schema: pa.Schema, written: Sequence[Row]) -> None:
+def copy_run(
+    store: ObjectStore, folder: str, earlier: str, run_id: str, replaced: Mapping[str, str], schema: pa.Schema
+) -> None:
+    """Adds the rows of an earlier run once more as those of this one, in one commit and in bounded memory.
+
+    Args:
+        replaced: columns of text that have another value now.
+
+    Raises:
+        IncompleteError, ObjectError: the rows could not be read or written; nothing was committed.
+    """
+    in_files, written = _in_files(schema), []
+    for number, uri in enumerate(run_files(store, folder, {earlier})):
+        with local_copy(store, uri) as path, pq.ParquetFile(path) as file:
+            batches = (_stamped(batch, replaced, in_files) for batch in file.iter_batches())
+            written.append(write_file(store, folder, f"{RUN_COLUMN}={run_id}/part-{number:05}-", batches, in_files))
+    attempt(folder, lambda: _commit(store, folder, run_id, schema, [part for part in written if part is not None]))
+
+
+def _stamped(batch: pa.RecordBatch, replaced: Mapping[str, str], schema: pa.Schema) -> pa.RecordBatch:
+    there = set(batch.schema.names)  # of a table of an older version fewer
+    columns = [
+        pa.repeat(pa.scalar(replaced[field.name]), len(batch))
+        if field.name in replaced
+        else batch.column(field.name)
+        if field.name in there
+        else pa.nulls(len(batch), field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _in_files(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([field.remove_metadata() for field in schema if field.name != RUN_COLUMN])
+
+
+def _commit(
+    store: ObjectStore, folder: str, run_id: str, schema: pa.Schema, written: Sequence[tuple[str, int, int]]
+) -> None:
+    """Commits files, each a path, its bytes and its rows; makes the table where it is missing."""
+    make_table(store, folder, schema)
+    if not written:
+        return
     table = open_table(store, folder)
     if not {field.name for field in table.schema().fields}.issuperset(schema.names):
         _write(store, folder, schema.empty_table(), mode="append")  # gives a table of an older version what it lacks
         table.update_incremental()
     now = int(time.time() * 1000)
-    files = (AddAction(row.path, row.size, {RUN_COLUMN: run_id}, now, True, _statistics(row.rows)) for row in written)
-    table.create_write_transaction(list(files), "append", table.schema(), partition_by=[RUN_COLUMN])
-
-
-def _statistics(rows: int) -> str:
-    return json.dumps({"numRecords": rows})
+    files = [
+        AddAction(path, size, {RUN_COLUMN: run_id}, now, True, json.dumps({"numRecords": rows}))
+        for path, size, rows in written
+    ]
+    table.create_write_transaction([*files], "append", table.schema(), partition_by=[RUN_COLUMN])
 
 
 def read_run(spark: SparkSession, folder: str, run_id: str) -> DataFrame:

@@ -87,7 +87,7 @@ def spark_session(app_name: str, conf: Mapping[str, str] = _NO_CONF) -> SparkSes
     active = SparkSession.getActiveSession()
     if active is not None:
         return _adopted(line, active, conf)
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # else Java runs already
+    if starts_java(os.environ):
         spark_lines.require_java(line, os.environ)
     submitted = submitted_conf()
     defaults = {
@@ -113,6 +113,11 @@ def spark_session(app_name: str, conf: Mapping[str, str] = _NO_CONF) -> SparkSes
     # When Java is gone it would print a trace of its own; what is added up so feeds the progress only.
     session.sparkContext._accumulatorServer.handle_error = lambda *_: None  # type: ignore[method-assign]
     return session
+
+
+def starts_java(environ: Mapping[str, str]) -> bool:
+    """Tell whether the first session starts Spark's Java; where a cluster started this driver, it runs already."""
+    return "PYSPARK_GATEWAY_PORT" not in environ
 
 
 def s3_settings(environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,23 +1,38 @@
-"""Writes a Parquet file of a table, as a task does it: nobody sees it before a commit names it. Runs on executors."""
+"""Parquet files of a table, as a task reads and writes them: nobody sees one before a commit names it."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tallymark.errors import IncompleteError
+from tallymark.errors import IncompleteError, ObjectError
 from tallymark.io.objects import ObjectStore
-from tallymark.io.uris import join
+from tallymark.io.uris import is_remote, join
 
 PART = "path string, size bigint, rows bigint"
 """What a task says of the file that it has written, as Spark DDL."""
 _ROW_GROUP = 65_536
 _BYTES_OF_A_GROUP = 32 << 20
+
+
+@contextmanager
+def local_copy(store: ObjectStore, uri: str) -> Iterator[Path]:
+    """Give a local path of a file: its own, or that of a copy which goes at the end.
+
+    Raises:
+        ObjectError: MISSING.
+    """
+    with tempfile.TemporaryDirectory(prefix="tallymark-") as folder:
+        copy = Path(folder) / "copy.parquet"
+        if not (store.get_file(uri, copy) if is_remote(uri) else Path(uri).is_file()):
+            raise ObjectError(uri, "MISSING", "the table names it and it is gone; restore it")
+        yield copy if is_remote(uri) else Path(uri)
 
 
 def write_part(

@@ -19,7 +19,7 @@ from tallymark.reconcile.tables import (
     STATUS_MISSING_IN_SOURCE,
 )
 
-MISMATCH_ORDER = ("file_path", "bucket_type", "hash")
+_ORDER = ("file_path", "bucket_type", "hash")
 
 LEFT_ALONE = "left_alone"
 """Stands as the proof of a pair of which none was looked for."""
@@ -68,11 +68,7 @@ def _status(counts: Counts, place: dict[str, Any]) -> str:
 
 
 def mismatch_rows(explained: DataFrame, run_time: str, partitions: int) -> DataFrame:
-    """Returns the rows with the columns of `tables.MISMATCHES` but for the run, ordered by path, bucket and hash."""
-    return in_order(explained.withColumn("run_time", F.lit(run_time)), MISMATCH_ORDER, partitions)
-
-
-def in_order(rows: DataFrame, columns: tuple[str, ...], partitions: int) -> DataFrame:
-    """Returns the rows ordered over so many partitions."""
-    spread = rows.repartitionByRange(partitions, *columns) if partitions > 1 else rows.coalesce(1)
-    return spread.sortWithinPartitions(*columns)
+    """Returns the rows with the columns of `tables.MISMATCHES` but for the run, in order over so many partitions."""
+    rows = explained.withColumn("run_time", F.lit(run_time))
+    spread = rows.repartitionByRange(partitions, *_ORDER) if partitions > 1 else rows.coalesce(1)
+    return spread.sortWithinPartitions(*_ORDER)

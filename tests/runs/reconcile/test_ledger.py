@@ -15,7 +15,7 @@ import tallymark
 from reconcile_runs import written
 from tallymark.runs.reconcile import begun
 from tallymark.runs.reconcile import run as reconciling
-from tallymark.runs.reconcile.run import ReconcileResult
+from tallymark.runs.reconcile.run import ReconcileResult, Session
 
 
 def lines(*numbers: int) -> bytes:
@@ -31,7 +31,7 @@ def put(folder: Path, **objects: bytes) -> None:
         os.utime(path, ns=(time.time_ns(), time.time_ns() - 10_000_000_000))
 
 
-def run(spark: SparkSession, folder: Path, **options: Any) -> ReconcileResult:
+def run(spark: SparkSession | Session, folder: Path, **options: Any) -> ReconcileResult:
     places = {name: str(folder / name) for name in ("source", "backup", "out")}
     result: ReconcileResult = tallymark.reconcile(spark, **places | options)
     return result
@@ -159,6 +159,27 @@ def test_other_settings_are_compared_anew(spark: SparkSession, month: Path) -> N
         assert "remembered" not in proofs(other).values()
         assert set(proofs(again).values()) == {"remembered"}
         assert rows(again) == rows(other)
+
+
+def test_where_nothing_changed_no_spark_is_started(spark: SparkSession, month: Path) -> None:
+    """Until something has: the session is asked for once, and the rest of the run is as ever."""
+    started = []
+
+    def start() -> SparkSession:
+        started.append(True)
+        return spark
+
+    first = run(start, month)
+    second = run(start, month)
+    assert len(started) == 1
+    assert set(proofs(second).values()) == {"remembered"}
+    assert rows(second) == rows(first)
+    assert (month / "out/report.html").read_text().count(second.summary.run_id) > 0
+
+    put(month / "backup", lost=lines(5, 7))
+    third = run(start, month)
+    assert len(started) == 2
+    assert third.totals.missing_in_backup == second.totals.missing_in_backup - 1
 
 
 def test_a_run_of_the_same_name_remembers_itself_and_replaces_itself(spark: SparkSession, month: Path) -> None:

@@ -26,8 +26,8 @@ from tallymark.ingest.usual_records import usual_records
 from tallymark.io.gzip_stream import decompress
 from tallymark.io.objects import ObjectStore
 from tallymark.io.stored import StoredObject, shown
+from tallymark.io.table_files import local_copy
 from tallymark.records.formats import open_records
-from tallymark.runs.ingest.files import local_copy
 
 _POSITIONS = 40
 """Bits of a position that count items; those above number the objects."""

@@ -21,8 +21,8 @@ from tallymark.ingest.tables import LOGS, PARTITION, QUARANTINE, REASONS
 from tallymark.ingest.tokens import Keys, digest
 from tallymark.ingest.travelling import CONTENT, COUNTED, QUARANTINE_PLACE, TRAVELLING, by_place
 from tallymark.io.objects import ObjectStore
-from tallymark.io.table_files import write_file
-from tallymark.runs.ingest.files import SortedRows, local_copy
+from tallymark.io.table_files import local_copy, write_file
+from tallymark.runs.ingest.sorted_rows import SortedRows
 
 MERGED = pa.schema(
     [

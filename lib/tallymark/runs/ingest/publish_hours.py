@@ -25,8 +25,8 @@ from tallymark.ingest.layout import folder_of, minutes_of, object_name, supersed
 from tallymark.ingest.lines import lines_of
 from tallymark.io.lock import check_fence
 from tallymark.io.objects import ObjectStore
+from tallymark.io.table_files import local_copy
 from tallymark.io.uris import join
-from tallymark.runs.ingest.files import local_copy
 
 PUBLISHED = pa.schema(
     [

@@ -46,6 +46,10 @@ class Gate:
     out: str
     rules: Mapping[str, RuleFile]
 
+    @property
+    def is_on(self) -> bool:
+        return self.mode != OFF
+
     def require_fit(self, spark: SparkSession, schemas: Mapping[str, StructType | str]) -> None:
         """Holds the rules against the schemas of their tables, which need not be there yet.
 
@@ -77,7 +81,7 @@ class Gate:
             ConfigError: a rule does not fit its table.
             AccountingError, IncompleteError: the rows could not be judged.
         """
-        if self.mode == OFF:
+        if not self.is_on:
             return
         from tallymark.runs.quality.judging import Place, keep, session_of_rules
 

@@ -16,7 +16,6 @@ from tallymark.io.objects import ObjectStore
 from tallymark.io.stored import StoredObject, shown
 from tallymark.reconcile.changes import BACKUP_ONLY, CHANGED, SOURCE_ONLY
 from tallymark.reconcile.counts import OF_PAIR, Counts
-from tallymark.reconcile.file_rows import MISMATCH_ORDER, in_order
 from tallymark.reconcile.ledger import REMEMBERED, is_trusted, ledger_row, settings_of
 from tallymark.reconcile.plan import Pair
 from tallymark.reconcile.stages import RESIDUE, arrow_schema
@@ -58,7 +57,7 @@ class Ledger:
 
         return [Pair(pair.number, told(pair.source), told(pair.backup)) for pair in pairs] if found else pairs
 
-    def repeat(self, spark: SparkSession, pairs: list[ObjectPair]) -> tuple[pa.Table, str] | None:
+    def repeat(self, pairs: list[ObjectPair]) -> tuple[pa.Table, str] | None:
         """Takes over the results of an earlier run if nothing at all has changed since.
 
         Returns the rows of `files` and the fingerprint, or None where something is to be done.
@@ -69,7 +68,10 @@ class Ledger:
         earlier, rows = found
         now = {"run_id": self.run.run_id, "run_time": self.run.run_time_text, "proof": REMEMBERED}
         sorted_rows = sorted((row | now for row in rows), key=lambda row: str(row["file_path"]))
-        self._repeat_mismatches(spark, earlier["run_id"])
+        delta.copy_run(
+            self.store, self.run.table("mismatches"), earlier["run_id"], self.run.run_id,
+            {"run_time": self.run.run_time_text}, arrow_schema(MISMATCHES),
+        )  # fmt: skip
         return pa.Table.from_pylist(sorted_rows, arrow_schema(FILES)), self._fingerprint(pairs)
 
     def repeated(self, pairs: list[ObjectPair]) -> tuple[Row, list[Row]] | None:
@@ -95,14 +97,6 @@ class Ledger:
         found = delta.sum_run(self.store, self.run.table("mismatches"), earlier["run_id"], "count", by="bucket_type")
         told = {name: earlier[column] for name, column in _TOLD.items() if earlier[column]}
         return found == told
-
-    def _repeat_mismatches(self, spark: SparkSession, earlier: str) -> None:
-        table = self.run.table("mismatches")
-        files = delta.run_files(self.store, table, {earlier})
-        if files:
-            rows = delta.read_files(spark, table, files, ddl(MISMATCHES))
-            rows = in_order(rows.withColumn("run_time", F.lit(self.run.run_time_text)), MISMATCH_ORDER, len(files))
-            delta.append_run(self.store, table, self.run.run_id, rows, arrow_schema(MISMATCHES))
 
     def recall(self, pairs: list[ObjectPair]) -> list[Recalled]:
         """Returns the pairs that are as they were, with what is remembered of them."""

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import cache
 from operator import attrgetter
 from typing import Any
 
@@ -46,6 +48,8 @@ _JUDGED = {"reconcile_files": "files", "reconcile_mismatches": "mismatches"}
 """The tables that rules can be about -> their names in the output."""
 
 
+Session = Callable[[], SparkSession]
+
 _ROWS_AT_ONCE = 10_000  # that are Python objects, ten times as large as in the table
 
 
@@ -55,7 +59,7 @@ class ReconcileResult:
 
     summary: RunSummary
     reports: dict[str, str]
-    _spark: SparkSession = field(repr=False)
+    _session: Session = field(repr=False)
     _run: Run = field(repr=False)
 
     @property
@@ -79,7 +83,7 @@ class ReconcileResult:
         return self.summary.exit_code
 
     def _rows(self, table: str) -> DataFrame:
-        return delta.read_run(self._spark, self._run.table(table), self._run.run_id)
+        return delta.read_run(self._session(), self._run.table(table), self._run.run_id)
 
 
 def _no_progress(_files: int, _size: int, _poll: Poll) -> AbstractContextManager[object]:
@@ -87,7 +91,7 @@ def _no_progress(_files: int, _size: int, _poll: Poll) -> AbstractContextManager
 
 
 def reconcile(
-    spark: SparkSession,
+    spark: SparkSession | Session,
     config: ReconcileConfig | None = None,
     *,
     show_progress: ShowProgress = _no_progress,
@@ -96,6 +100,7 @@ def reconcile(
     """Compares two prefixes record by record and accounts for every record.
 
     Args:
+        spark: the session, or what starts it: only called where something is to be compared or judged.
         config: the validated options; or give them by name: ``source=``, ``backup=``, ``out=``, ...
 
     Raises:
@@ -106,48 +111,59 @@ def reconcile(
     """
     config = config if config is not None else load(ReconcileConfig, None, options)
     run = begin(config)
-    require_shared(spark, run.out)
-    require_filesystem(spark, run.out)
     store = ObjectStore.from_environment(os.environ)
     gate = open_gate(config.quality, config.rules, store, run.out, _JUDGED)
-    gate.require_fit(spark, {"reconcile_files": ddl(FILES), "reconcile_mismatches": ddl(MISMATCHES)})
+
+    @cache
+    def session() -> SparkSession:
+        started = spark() if callable(spark) else spark
+        require_shared(started, run.out)
+        require_filesystem(started, run.out)
+        gate.require_fit(started, {"reconcile_files": ddl(FILES), "reconcile_mismatches": ddl(MISMATCHES)})
+        return started
+
+    if gate.is_on or not callable(spark):
+        session()
     with telling(watched(config, store, run)) as tell:
-        result, examples = _run(spark, config, gate, run, show_progress)
+        result, examples = _run(session, config, gate, run, show_progress)
         tell(outcome(config, result.summary, examples, result.reports))
     return result
 
 
 def _run(
-    spark: SparkSession, config: ReconcileConfig, gate: Gate, run: Run, show_progress: ShowProgress
+    session: Session, config: ReconcileConfig, gate: Gate, run: Run, show_progress: ShowProgress
 ) -> tuple[ReconcileResult, list[Example]]:
     clock, store = time.monotonic(), gate.store
     listing = list_objects(store, config, run)
+    ledger = Ledger(store, run, settings_of(config, store, listing.pairs), config.ledger)
+    pairs = ledger.identified(listing.pairs)
+    if ledger.repeated(pairs) is None:
+        session()  # what it cannot do is said before anything is written
     with hold_lock(store, run.out, run.run_id) as lock:
         publish.mark_begun(store, run)
         if run.is_named:
             delta.clear_run(store, run.table("mismatches"), run.run_id)
-
-        ledger = Ledger(store, run, settings_of(config, store, listing.pairs), config.ledger)
-        pairs = ledger.identified(listing.pairs)
-        files, fingerprint = ledger.repeat(spark, pairs) or _compare(spark, ledger, pairs, show_progress)
+        files, fingerprint = ledger.repeat(pairs) or _compare(session(), ledger, pairs, show_progress)
         files = pa.concat_tables([files, _left_alone(listing.young, run)])
         lock.check()
         delta.replace_run(store, run.table("files"), run.run_id, files)
-        _pass_gate(spark, gate, run, files)
+        _pass_gate(session, gate, run, files)
         seconds = time.monotonic() - clock
         summary, reports, examples = publish.publish(
             store, run, config, files, listing.scope, listing.warnings, fingerprint, seconds
         )
-    return ReconcileResult(summary, reports, spark, run), examples
+    return ReconcileResult(summary, reports, session, run), examples
 
 
-def _pass_gate(spark: SparkSession, gate: Gate, run: Run, files: pa.Table) -> None:
+def _pass_gate(session: Session, gate: Gate, run: Run, files: pa.Table) -> None:
     """Judges what the run has written; a refused run has no verdict in `runs`, so its rows do not count."""
+    if not gate.is_on:
+        return
     where = f"{delta.RUN_COLUMN} = '{run.run_id}'"
     written = {name: Written(run.table(table), where) for name, table in _JUDGED.items()}
     unread = pc.any(pc.is_valid(files["error"])).as_py()
     try:
-        gate.check(spark, run.run_id, run.run_time, written, incomplete=bool(unread))
+        gate.check(session(), run.run_id, run.run_time, written, incomplete=bool(unread))
     except RefusedError as refused:
         publish.mark_refused(gate.store, run, str(refused))
         raise

@@ -1,32 +1,12 @@
-"""Parquet files of a table, as a task reads them. Runs on executors."""
+"""The rows of a table's files by ranges of their key, as a task reads them. Runs on executors."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-from tallymark.errors import ObjectError
-from tallymark.io.objects import ObjectStore
-from tallymark.io.uris import is_remote
-
-
-@contextmanager
-def local_copy(store: ObjectStore, uri: str) -> Iterator[Path]:
-    """Give a local path of a file: its own, or that of a copy which goes at the end.
-
-    Raises:
-        ObjectError: MISSING.
-    """
-    with tempfile.TemporaryDirectory(prefix="tallymark-") as folder:
-        copy = Path(folder) / "copy.parquet"
-        if not (store.get_file(uri, copy) if is_remote(uri) else Path(uri).is_file()):
-            raise ObjectError(uri, "MISSING", "the table names it and it is gone; restore it")
-        yield copy if is_remote(uri) else Path(uri)
 
 
 class SortedRows:

@@ -11,10 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from s3_server import Bucket
-from tallymark.errors import ObjectError
-from tallymark.io.objects import ObjectStore
-from tallymark.runs.ingest.files import SortedRows, local_copy
+from tallymark.runs.ingest.sorted_rows import SortedRows
 
 SCHEMA = pa.schema([("key", pa.string()), ("body", pa.string())])
 OTHER_ORDER = pa.schema([("more", pa.int64()), ("body", pa.string()), ("key", pa.string())])
@@ -110,25 +107,3 @@ def test_any_files_give_what_a_plain_filter_gives(
     for low, high in zip(edges, edges[1:] + edges[-1:]):
         expected = sorted(key for content in contents for key in content if low <= key <= high)
         assert between(rows, low, high) == expected
-
-
-def test_a_local_file_is_read_in_place(tmp_path: Path) -> None:
-    write(tmp_path / "x", ["k"])
-
-    with local_copy(ObjectStore(), str(tmp_path / "x")) as path:
-        assert path == tmp_path / "x"
-
-
-def test_a_file_that_is_gone_is_named(tmp_path: Path, bucket: Bucket) -> None:
-    for store, uri in ((ObjectStore(), str(tmp_path / "gone")), (bucket.store, f"s3://{bucket.name}/gone")):
-        with pytest.raises(ObjectError, match=f"MISSING on {uri}: the table names it"), local_copy(store, uri):
-            pass
-
-
-def test_the_copy_of_an_object_goes_at_the_end(tmp_path: Path, bucket: Bucket) -> None:
-    uri = f"s3://{bucket.name}/a.parquet"
-    bucket.store.put_file(write(tmp_path / "a", ["k"]), uri)
-
-    with local_copy(bucket.store, uri) as path:
-        assert pq.read_table(path)["key"].to_pylist() == ["k"]
-    assert not path.exists()
