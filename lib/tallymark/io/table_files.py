@@ -74,7 +74,9 @@ def write_file(
             store.put_file(local, join(table, path))
             return path, local.stat().st_size, rows
     except OSError as error:
-        what = f"cannot write {error.filename or join(table, path)}: {error.strerror or error}"
+        if error.errno is None:  # not of this disk: a file of the table that cannot be read
+            raise
+        what = f"cannot write {error.filename or join(table, path)}: {error.strerror}"
         raise IncompleteError(f"{what}; free some space or give this user the right, then run again") from None
 
 
