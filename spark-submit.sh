@@ -92,6 +92,18 @@ fi
 
 # --- On other machines: the packaged environment, where there is one and no other Python is named.
 elsewhere="" archive="$root/dist/environment.tar.gz"
+# Prints the master that Spark takes where none is given: that of its settings, else this machine; nothing where no
+# settings can be found.
+default_master() {
+  local folder named
+  for folder in "${SPARK_CONF_DIR:-}" "$(dirname "$(readlink -f "$submit")")/../conf" /etc/spark/conf; do
+    [ -n "$folder" ] && [ -d "$folder" ] || continue
+    named="$(sed -n 's/^[[:space:]]*spark\.master[[:space:]=:]*//p' "$folder/spark-defaults.conf" 2>/dev/null | tail -n 1)"
+    echo "${named:-${MASTER:-local[*]}}"
+    return
+  done
+}
+[ -z "$submit" ] || [ -n "$master" ] || master="$(default_master)"
 case "$master" in
   local | local\[*) ;;
   "") elsewhere="$submit" ;; # A cluster's own settings name the master.

@@ -95,6 +95,29 @@ def test_a_driver_elsewhere_gets_code_packages_conf_and_variables_and_its_caller
 
 
 @pytest.mark.parametrize(
+    ("settings", "is_local"),
+    [
+        (None, True),
+        ("spark.executor.cores 2\n", True),
+        ("spark.master  local[4]\n", True),
+        ("spark.master yarn\n", False),
+        ("spark.master=spark://a:7077\n", False),
+    ],
+)
+def test_without_a_master_spark_s_own_settings_say_whether_an_environment_goes_along(
+    cluster: Submit, tmp_path: Path, settings: str | None, is_local: bool
+) -> None:
+    """A Spark that was only unpacked works here, with the Python that is here."""
+    (tmp_path / "spark/conf").mkdir()
+    if settings is not None:
+        (tmp_path / "spark/conf/spark-defaults.conf").write_text(settings)
+
+    done = cluster("--deploy-mode", "cluster", "reconcile", SPARK_CONF_DIR="", MASTER="")
+
+    assert ("#environment" in done.out) == (not is_local)
+
+
+@pytest.mark.parametrize(
     ("told", "ended", "code"),
     [
         ("exited with status 4", 0, 0),
@@ -184,6 +207,9 @@ def test_java_8_is_enough_for_spark_3_5(cluster: Submit, tmp_path: Path) -> None
 def test_the_local_line_names_a_java_that_is_too_old_before_it_starts_it(submit: Submit, tmp_path: Path) -> None:
     make_executable(tmp_path / "java/bin/java", "#!/bin/sh\necho 'openjdk version \"1.8.0_402\"' >&2\nexit 0\n")
     places = [f"--{name}={tmp_path}/{name}" for name in ("source", "backup", "out")]
+    for side in ("source", "backup"):
+        (tmp_path / side).mkdir()
+        (tmp_path / side / "a.json").write_text("{}\n")
 
     done = submit("reconcile", *places, JAVA_HOME=str(tmp_path / "java"))
 
