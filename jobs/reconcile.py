@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from functools import cache, partial
 
 import tallymark.starting  # noqa: F401 - first: says in one line what this Python lacks
 
 # isort: split
+import os
+from functools import cache, partial
+
 from rich.console import Console
 
 from tallymark.command_line import read_arguments
