@@ -143,7 +143,8 @@ class Stages:
         return sum(counts.get(name, 0) for counts in self.counts.values())
 
     def _keep(self, frame: DataFrame) -> DataFrame:
-        kept = frame.persist(StorageLevel.MEMORY_AND_DISK)
+        # In memory Spark gathers all of a task's rows before it finds that they do not fit, and the JVM ends.
+        kept = frame.persist(StorageLevel.DISK_ONLY)
         self._kept.append(kept)
         return kept
 
