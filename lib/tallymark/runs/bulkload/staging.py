@@ -1,4 +1,4 @@
-"""Staging, on the driver: records are read and judged once, and wait in Spark's cache in even partitions.
+"""Staging, on the driver: records are read and judged once, and wait in Spark's cache, on disk, in even partitions.
 
 What reading costs is measured here, so that it is part of no cell.
 """
@@ -80,10 +80,10 @@ def _stage(
     good = everything.where(F.col(REASON).isNull()).drop(REASON)
     all_rows = good.count()
     distinct = good.dropDuplicates(list(target.key)) if target.key else good
-    rows = distinct.repartition(partitions).persist(StorageLevel.MEMORY_AND_DISK)
+    rows = distinct.repartition(partitions).persist(StorageLevel.DISK_ONLY)
     count = rows.count()
     spark.conf.set(ARROW_ROWS, rows_at_once)
-    packed = rows.mapInArrow(pack_rows, from_arrow_schema(PACKED)).persist(StorageLevel.MEMORY_AND_DISK)
+    packed = rows.mapInArrow(pack_rows, from_arrow_schema(PACKED)).persist(StorageLevel.DISK_ONLY)
     packed.count()
     # What is packed goes to Python one by one, so that memory does not grow with the rows.
     spark.conf.set(ARROW_ROWS, 1)
